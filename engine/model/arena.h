@@ -1,5 +1,5 @@
-/* Carving one block of memory into arrays. With a NULL base the same carve function only counts bytes, so that memsize
- * and init cannot disagree. */
+/* Carving one block of memory into arrays. With a NULL base the same carve function only counts
+ * bytes, so that memsize and init cannot disagree. */
 #ifndef BEAM_ARENA_H
 #define BEAM_ARENA_H
 
@@ -18,6 +18,7 @@ static inline void *beam_arena_take(beam_arena *arena, size_t count, size_t size
     return arena->base ? arena->base + at : NULL;
 }
 
-#define BEAM_TAKE(arena, type, count) ((type *)beam_arena_take((arena), (size_t)(count), sizeof(type)))
+#define BEAM_TAKE(arena, type, count)                                                              \
+    ((type *)beam_arena_take((arena), (size_t)(count), sizeof(type)))
 
 #endif

@@ -1,5 +1,6 @@
-/* Complex rows: dp real parts, then dp imaginary parts, dp a multiple of 4 and the padding zero. Four lanes at a time
- * through the compiler's vector types, so that sums need no -ffast-math; a float32 version differs in the type only. */
+/* Complex rows: dp real parts, then dp imaginary parts, dp a multiple of 4 and the padding zero.
+ * Four lanes at a time through the compiler's vector types, so that sums need no -ffast-math; a
+ * float32 version differs in the type only. */
 #ifndef BEAM_ROW_H
 #define BEAM_ROW_H
 

@@ -1,4 +1,5 @@
-/* Errors of libbeam: a code, the field at fault and one sentence. The library never prints or aborts. */
+/* Errors of libbeam: a code, the field at fault and one sentence. The library never prints or
+ * aborts. */
 #ifndef BEAM_ERROR_H
 #define BEAM_ERROR_H
 
@@ -25,7 +26,8 @@ typedef struct beam_error {
 #if defined(__GNUC__)
 __attribute__((format(printf, 4, 5)))
 #endif
-beam_code beam_fail(beam_error *err, beam_code code, const char *field, const char *format, ...);
+beam_code
+beam_fail(beam_error *err, beam_code code, const char *field, const char *format, ...);
 
 #ifdef __cplusplus
 }

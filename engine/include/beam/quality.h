@@ -11,8 +11,9 @@ extern "C" {
 
 typedef enum beam_target_state {
     BEAM_TARGET_OK = 0,
-    BEAM_TARGET_UNIDENTIFIABLE_GEOMETRY = 1, /* no waveform can locate it: one station, one antenna, or all on one line */
-    BEAM_TARGET_UNIDENTIFIABLE_DESIGN = 2    /* this design does not light it (well enough) */
+    BEAM_TARGET_UNIDENTIFIABLE_GEOMETRY =
+        1, /* no waveform can locate it: one station, one antenna, or all on one line */
+    BEAM_TARGET_UNIDENTIFIABLE_DESIGN = 2 /* this design does not light it (well enough) */
 } beam_target_state;
 
 /* "target is not identifiable because ..." as a constant English sentence. */
@@ -21,16 +22,18 @@ const char *beam_target_state_text(beam_target_state state);
 typedef struct beam_quality {
     double wsr_nominal_bps_hz;    /* (7) at the estimates */
     double wsr_worst_case_bps_hz; /* (7) at the exact worst case of (11) */
-    bool crlb_valid;              /* false: some target that counts is not identifiable; crlb_m2 is then 0 */
-    double crlb_m2;               /* sum over targets of tr J_j^-1 (10) */
-    double power_excess;          /* max over stations of max(0, power/budget - 1) */
-    int users_below_floor;        /* users whose worst-case rate is under their minimum */
-    double shortfall_bps_hz;      /* sum over those users of minimum - rate */
+    bool crlb_valid;     /* false: some target that counts is not identifiable; crlb_m2 is then 0 */
+    double crlb_m2;      /* sum over targets of tr J_j^-1 (10) */
+    double power_excess; /* max over stations of max(0, power/budget - 1) */
+    int users_below_floor;   /* users whose worst-case rate is under their minimum */
+    double shortfall_bps_hz; /* sum over those users of minimum - rate */
     double user_sinr_nominal[BEAM_MAX_USERS];
     double user_sinr_worst_case[BEAM_MAX_USERS];
     double user_rate_worst_case_bps_hz[BEAM_MAX_USERS];
-    double target_rms_m[BEAM_MAX_TARGETS];      /* sqrt(tr of the target's block of J^-1); 0 if not valid */
-    double target_echo_snr_db[BEAM_MAX_TARGETS]; /* after integration; under 10 dB the CRLB is optimistic */
+    double
+        target_rms_m[BEAM_MAX_TARGETS]; /* sqrt(tr of the target's block of J^-1); 0 if not valid */
+    double target_echo_snr_db[BEAM_MAX_TARGETS]; /* after integration; under 10 dB the CRLB is
+                                                    optimistic */
     beam_target_state target_state[BEAM_MAX_TARGETS];
     double station_power_w[BEAM_MAX_STATIONS];
     double station_peak_antenna_w[BEAM_MAX_STATIONS];
@@ -40,11 +43,12 @@ typedef struct beam_quality {
     double user_cross_w[BEAM_MAX_USERS][BEAM_MAX_STATIONS];
 } beam_quality;
 
-/* Scaled losses, preference and merit: MATH 5. The trade-off tau in [0,1]: 0 communication only, 1 sensing
- * only; the preference vector is u = (sin(pi tau/2), cos(pi tau/2)) in the (f1, f2) plane. */
+/* Scaled losses, preference and merit: MATH 5. The trade-off tau in [0,1]: 0 communication only, 1
+ * sensing only; the preference vector is u = (sin(pi tau/2), cos(pi tau/2)) in the (f1, f2) plane.
+ */
 typedef struct beam_ideal {
     double wsr_ideal_bps_hz; /* best known worst-case WSR of the scene; 0 without users */
-    double crlb_min_m2;      /* least CRLB of geometry and budgets; 0 when no target can be located */
+    double crlb_min_m2; /* least CRLB of geometry and budgets; 0 when no target can be located */
 } beam_ideal;
 
 typedef struct beam_preference {
@@ -63,8 +67,8 @@ typedef struct beam_evaluator beam_evaluator;
 
 /* Memory for scenes of exactly these sizes and designs of up to sensing_max columns per station. */
 size_t beam_evaluator_memsize(const beam_dims *dims, int sensing_max);
-beam_code beam_evaluator_init(beam_evaluator **out, const beam_dims *dims, int sensing_max, void *memory,
-                              size_t size, beam_error *err);
+beam_code beam_evaluator_init(beam_evaluator **out, const beam_dims *dims, int sensing_max,
+                              void *memory, size_t size, beam_error *err);
 
 /* Validates and reads the scene (copied: the scene may change afterwards). */
 beam_code beam_evaluator_load(beam_evaluator *self, const beam_scene *scene, beam_error *err);
@@ -73,14 +77,16 @@ beam_code beam_evaluator_load(beam_evaluator *self, const beam_scene *scene, bea
 beam_code beam_evaluator_run(beam_evaluator *self, const beam_design *design, beam_quality *quality,
                              beam_error *err);
 
-/* Danskin gradient of the exact worst-case WSR and gradient of the CRLB, both d/dRe + i d/dIm with respect to
- * beams and sensing columns, laid out as designs (either may be NULL). Where a worst-case channel is not unique
- * the WSR gradient is one element of the generalised gradient. */
-beam_code beam_evaluator_gradient(beam_evaluator *self, const beam_design *design, beam_design *grad_wsr,
-                                  beam_design *grad_crlb, beam_error *err);
+/* Danskin gradient of the exact worst-case WSR and gradient of the CRLB, both d/dRe + i d/dIm with
+ * respect to beams and sensing columns, laid out as designs (either may be NULL). Where a
+ * worst-case channel is not unique the WSR gradient is one element of the generalised gradient. */
+beam_code beam_evaluator_gradient(beam_evaluator *self, const beam_design *design,
+                                  beam_design *grad_wsr, beam_design *grad_crlb, beam_error *err);
 
-/* After beam_evaluator_run: worst-case channels [L][U][N] of that design, in the units of the scene. */
-beam_code beam_evaluator_worst_channels(const beam_evaluator *self, beam_complex *channels, beam_error *err);
+/* After beam_evaluator_run: worst-case channels [L][U][N] of that design, in the units of the
+ * scene. */
+beam_code beam_evaluator_worst_channels(const beam_evaluator *self, beam_complex *channels,
+                                        beam_error *err);
 
 /* (SINR (5), WSR (7)) of a design at given true channels [L][U][N], e.g. samples of the error ball.
  * sinr: [U] or NULL. */

@@ -1,7 +1,9 @@
-/* BOBLRBF, default mode: robust beamformers at a preference, warm or cold, and whole fronts (MATH 5).
+/* BOBLRBF, default mode: robust beamformers at a preference, warm or cold, and whole fronts (MATH
+ * 5).
  *
- * Life of a solver: memsize -> init -> { load (new CSI) -> solve | front }*. Nothing allocates after init, nothing
- * reads a clock: a time limit is a callback that the caller supplies. One solver is used by one thread at a time. */
+ * Life of a solver: memsize -> init -> { load (new CSI) -> solve | front }*. Nothing allocates
+ * after init, nothing reads a clock: a time limit is a callback that the caller supplies. One
+ * solver is used by one thread at a time. */
 #ifndef BEAM_SOLVER_H
 #define BEAM_SOLVER_H
 
@@ -24,18 +26,20 @@ typedef enum beam_status {
 const char *beam_status_text(beam_status status);
 
 typedef enum beam_method {
-    BEAM_METHOD_BOBLRBF = 0,   /* the iterative solver, default mode */
-    BEAM_METHOD_WARM = 1,      /* the given beams, re-evaluated on the new CSI, were the best candidate */
-    BEAM_METHOD_CLASSICAL = 2, /* robust regularised zero-forcing + least-CRLB sensing was the best candidate */
+    BEAM_METHOD_BOBLRBF = 0, /* the iterative solver, default mode */
+    BEAM_METHOD_WARM =
+        1, /* the given beams, re-evaluated on the new CSI, were the best candidate */
+    BEAM_METHOD_CLASSICAL =
+        2, /* robust regularised zero-forcing + least-CRLB sensing was the best candidate */
     BEAM_METHOD_PAPER = 3,
     BEAM_METHOD_NETWORK = 4
 } beam_method;
 const char *beam_method_text(beam_method method);
 
 typedef struct beam_solver_options {
-    int max_iterations;          /* quasi-Newton iterations per solve, all stages together */
-    double tolerance;            /* relative decrease of the scalarised objective at which a stage ends */
-    bool (*expired)(void *arg);  /* asked about every 20-200 us of work; NULL: no time limit */
+    int max_iterations; /* quasi-Newton iterations per solve, all stages together */
+    double tolerance;   /* relative decrease of the scalarised objective at which a stage ends */
+    bool (*expired)(void *arg); /* asked about every 20-200 us of work; NULL: no time limit */
     void *expired_arg;
 } beam_solver_options;
 
@@ -46,13 +50,13 @@ typedef struct beam_result {
     beam_method method; /* which candidate won */
     bool warm;          /* a warm start was given and used */
     int iterations;
-    int evaluations;    /* smoothed objective evaluations */
-    double merit;       /* by MATH 5 with the ideal values in use */
+    int evaluations; /* smoothed objective evaluations */
+    double merit;    /* by MATH 5 with the ideal values in use */
     double f1, f2;
     double wsr_worst_case_bps_hz; /* exact */
     bool crlb_valid;
     double crlb_m2;
-    double classical_merit;       /* of the classical candidate, same ideal values */
+    double classical_merit; /* of the classical candidate, same ideal values */
 } beam_result;
 
 /* Memory for scenes of up to these sizes (users may be fewer; the others are exact). */
@@ -61,27 +65,31 @@ beam_code beam_solver_init(beam_solver **out, const beam_dims *dims, void *memor
                            beam_error *err);
 void beam_solver_set_options(beam_solver *self, const beam_solver_options *options);
 
-/* Validates the scene, reduces it to the subspace of MATH 4 (exact) and prepares the constants. Keeps the ideal
- * values of the last scene until they are set or computed again: see below. On error the last scene stays loaded. */
+/* Validates the scene, reduces it to the subspace of MATH 4 (exact) and prepares the constants.
+ * Keeps the ideal values of the last scene until they are set or computed again: see below. On
+ * error the last scene stays loaded. */
 beam_code beam_solver_load(beam_solver *self, const beam_scene *scene, beam_error *err);
 
-/* The two normalising values. compute_sensing_end solves the convex least-CRLB problem to 1e-9 (geometry and budgets
- * only); compute_rate_end runs the tau = 0 solve from several starts. Or set known ones. solve() and front() need them. */
+/* The two normalising values. compute_sensing_end solves the convex least-CRLB problem to 1e-9
+ * (geometry and budgets only); compute_rate_end runs the tau = 0 solve from several starts. Or set
+ * known ones. solve() and front() need them. */
 beam_code beam_solver_compute_sensing_end(beam_solver *self, beam_error *err);
 beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err);
 beam_code beam_solver_set_ideal(beam_solver *self, const beam_ideal *ideal, beam_error *err);
 beam_ideal beam_solver_ideal(const beam_solver *self);
 
-/* One design at a trade-off. warm: beams to start from, or NULL (cold start). `out` must have the sizes of the scene
- * and at least beam_design_sensing_max columns; it is inside every budget. The returned design is the best, by the
- * merit of MATH 5 with exact values, of the solver's, the warm one (re-evaluated on this CSI) and the classical one.
- * Errors: BEAM_E_INVALID (trade-off outside [0,1], nothing loaded, no ideal values, sizes). */
-beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_design *warm, beam_design *out,
-                            beam_result *result, beam_error *err);
+/* One design at a trade-off. warm: beams to start from, or NULL (cold start). `out` must have the
+ * sizes of the scene and at least beam_design_sensing_max columns; it is inside every budget. The
+ * returned design is the best, by the merit of MATH 5 with exact values, of the solver's, the warm
+ * one (re-evaluated on this CSI) and the classical one. Errors: BEAM_E_INVALID (trade-off outside
+ * [0,1], nothing loaded, no ideal values, sizes). */
+beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_design *warm,
+                            beam_design *out, beam_result *result, beam_error *err);
 
-/* A front of `points` designs, from the communication end (first) to the sensing end (last), placed so that they
- * cover the hypervolume well; computes both ideal values first unless keep_ideal. For each point k: tradeoffs[k],
- * designs[k], results[k] (arrays of the caller). progress may be NULL; it is called with done/total. */
+/* A front of `points` designs, from the communication end (first) to the sensing end (last), placed
+ * so that they cover the hypervolume well; computes both ideal values first unless keep_ideal. For
+ * each point k: tradeoffs[k], designs[k], results[k] (arrays of the caller). progress may be NULL;
+ * it is called with done/total. */
 typedef void beam_progress(void *arg, int done, int total);
 beam_code beam_solver_front(beam_solver *self, int points, bool keep_ideal, double *tradeoffs,
                             beam_design *designs, beam_result *results, beam_progress *progress,
@@ -90,16 +98,24 @@ beam_code beam_solver_front(beam_solver *self, int points, bool keep_ideal, doub
 /* Classical designs (MATH 5, baselines, starts and fallbacks). */
 typedef enum beam_classical {
     BEAM_CLASSICAL_MRT = 0,
-    BEAM_CLASSICAL_ZF = 1,         /* zero-forcing inside the cooperating cluster; regularised when overloaded */
-    BEAM_CLASSICAL_RZF = 2,        /* robust regularised zero-forcing = SLNR with error radii in the leakage */
-    BEAM_CLASSICAL_WMMSE = 3,      /* weighted MMSE iterations on the nominal channels, from RZF (monotone) */
+    BEAM_CLASSICAL_ZF =
+        1, /* zero-forcing inside the cooperating cluster; regularised when overloaded */
+    BEAM_CLASSICAL_RZF =
+        2, /* robust regularised zero-forcing = SLNR with error radii in the leakage */
+    BEAM_CLASSICAL_WMMSE =
+        3, /* weighted MMSE iterations on the nominal channels, from RZF (monotone) */
 } beam_classical;
-typedef enum beam_sensing_design { BEAM_SENSING_ISOTROPIC = 0, BEAM_SENSING_LEAST_CRLB = 1 } beam_sensing_design;
+typedef enum beam_sensing_design {
+    BEAM_SENSING_ISOTROPIC = 0,
+    BEAM_SENSING_LEAST_CRLB = 1
+} beam_sensing_design;
 
-/* Communication beams of `kind` with the share of each station's power that maximises the merit at `tradeoff`, the rest
- * spent on sensing beams of `sensing`. result->method is BEAM_METHOD_CLASSICAL. Needs ideal values. */
+/* Communication beams of `kind` with the share of each station's power that maximises the merit at
+ * `tradeoff`, the rest spent on sensing beams of `sensing`. result->method is
+ * BEAM_METHOD_CLASSICAL. Needs ideal values. */
 beam_code beam_solver_classical(beam_solver *self, beam_classical kind, beam_sensing_design sensing,
-                                double tradeoff, beam_design *out, beam_result *result, beam_error *err);
+                                double tradeoff, beam_design *out, beam_result *result,
+                                beam_error *err);
 
 #ifdef __cplusplus
 }
