@@ -89,6 +89,34 @@ void test_design_free(beam_design *design)
     }
 }
 
+/* Evaluators and solvers lie at the start of the block they were given? Not promised: the block is
+ * kept beside. */
+typedef struct owned_object {
+    void *object, *memory;
+    struct owned_object *next;
+} owned_object;
+static owned_object *objects;
+
+void test_object_keep(void *object, void *memory)
+{
+    owned_object *entry = test_memory(sizeof *entry);
+    *entry = (owned_object){object, memory, objects};
+    objects = entry;
+}
+
+void test_object_free(void *object)
+{
+    for (owned_object **at = &objects; *at; at = &(*at)->next) {
+        if ((*at)->object == object) {
+            owned_object *entry = *at;
+            *at = entry->next;
+            free(entry->memory);
+            free(entry);
+            return;
+        }
+    }
+}
+
 static double rows_inner(const beam_complex *a, const beam_complex *b, size_t count)
 {
     double sum = 0;

@@ -17,6 +17,10 @@ beam_design *test_design_new(const beam_dims *dims, int sensing_max);
 beam_design *test_design_clone(const beam_design *design);
 void test_design_free(beam_design *design);
 
+/* An opaque object and the block it lies in; free ends both. */
+void test_object_keep(void *object, void *memory);
+void test_object_free(void *object);
+
 beam_evaluator *test_evaluator_new(const beam_dims *dims, int sensing_max);
 beam_solver *test_solver_new(const beam_dims *dims);
 void test_evaluator_free(beam_evaluator *evaluator);
