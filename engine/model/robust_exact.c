@@ -1,0 +1,223 @@
+#include <math.h>
+#include <string.h>
+
+#include "model/robust.h"
+#include "model/row.h"
+#include "model/trust_region.h"
+
+static const double dinkelbach_tolerance = 1e-14;
+
+void beam_robust_carve(beam_robust *rb, beam_arena *arena, const beam_dims *max, int D_max,
+                       int sensing_max)
+{
+    const size_t L = (size_t)max->stations, U = (size_t)max->users;
+    const int rows_max = max->users + sensing_max;
+    memset(rb, 0, sizeof *rb);
+    rb->qp_max = beam_pad4(rows_max);
+    const size_t row = 2u * (size_t)rb->qp_max;
+    rb->spectrum = BEAM_TAKE(arena, beam_spectrum, L);
+    beam_spectrum ignored;
+    for (size_t l = 0; l < L; l++) {
+        beam_spectrum_carve(rb->spectrum ? &rb->spectrum[l] : &ignored, arena, rows_max,
+                            beam_pad4(D_max));
+    }
+    rb->g = BEAM_TAKE(arena, double, L *U *row);
+    rb->y = BEAM_TAKE(arena, double, L *U *row);
+    rb->cross = BEAM_TAKE(arena, double, L *U);
+    rb->shift_cross = BEAM_TAKE(arena, double, L *U);
+    rb->lambda_own = BEAM_TAKE(arena, double, U);
+    rb->eta_warm = BEAM_TAKE(arena, double, U);
+    rb->grad_coord = BEAM_TAKE(arena, double, (size_t)rows_max *row);
+    rb->smooth = BEAM_TAKE(arena, struct beam_smooth_user, U);
+}
+
+void beam_robust_reset(beam_robust *rb, const beam_problem *p)
+{
+    rb->p = p;
+    rb->warm = 0;
+    for (int l = 0; l < p->L; l++) {
+        rb->spectrum[l].rows = 0;
+    }
+    memset(rb->shift_cross, 0, (size_t)(p->L * p->U) * sizeof *rb->shift_cross);
+}
+
+void beam_robust_spectra(beam_robust *rb, const double *x, int warm, double tolerance)
+{
+    const beam_problem *p = rb->p;
+    for (int l = 0; l < p->L; l++) {
+        const int rows = p->first[l + 1] - p->first[l];
+        beam_spectrum *s = &rb->spectrum[l];
+        beam_spectrum_compute(s, rows, p->Dp, x + (size_t)p->first[l] * (size_t)p->stride, warm,
+                              tolerance);
+        for (int u = 0; u < p->U; u++) {
+            beam_spectrum_coordinates(s, p->h + beam_robust_at(rb, l, u) * (size_t)p->stride,
+                                      beam_robust_g(rb, l, u));
+        }
+    }
+}
+
+/* max over the ball of x^H R_l x (MATH 2). Fills the correction y = g - x. */
+static double cross_exact(beam_robust *rb, int l, int u)
+{
+    const beam_spectrum *s = &rb->spectrum[l];
+    const double *g = beam_robust_g(rb, l, u), eps = rb->p->eps[beam_robust_at(rb, l, u)];
+    double *y = beam_robust_y(rb, l, u), w[BEAM_RANK_MAX], d[BEAM_RANK_MAX], value = 0.0;
+    const int q = s->rank, qp = s->qp;
+    memset(y, 0, 2u * (size_t)qp * sizeof *y);
+    if (q == 0) {
+        return 0.0;
+    }
+    if (!(eps > 0.0)) {
+        for (int i = 0; i < q; i++) {
+            value += s->rho[i] * (g[i] * g[i] + g[qp + i] * g[qp + i]);
+        }
+        return value;
+    }
+    for (int i = 0; i < q; i++) {
+        w[i] = s->rho[i] * s->rho[i] * (g[i] * g[i] + g[qp + i] * g[qp + i]);
+        d[i] = s->rho[0] - s->rho[i];
+    }
+    const double shift = beam_secular_root(q, w, d, eps, 0.0);
+    double used = 0.0;
+    for (int i = 0; i < q; i++) { /* x_i = lambda g_i/(d_i + s), so y_i = -rho_i g_i/(d_i + s) */
+        const double f = d[i] + shift > 0.0 ? -s->rho[i] / (d[i] + shift) : 0.0;
+        y[i] = f * g[i];
+        y[qp + i] = f * g[qp + i];
+        used += y[i] * y[i] + y[qp + i] * y[qp + i];
+    }
+    if (shift > 0.0) {
+        beam_row_scale(2 * qp, eps / sqrt(used), y);
+    } else { /* hard case: pad along the top eigenvector */
+        const double t = sqrt(fmax(eps * eps - used, 0.0)), size = hypot(g[0], g[qp]);
+        y[0] -= size > 0.0 ? t * g[0] / size : t;
+        y[qp] -= size > 0.0 ? t * g[qp] / size : 0.0;
+    }
+    for (int i = 0; i < q; i++) {
+        const double xr = g[i] - y[i], xi = g[qp + i] - y[qp + i];
+        value += s->rho[i] * (xr * xr + xi * xi);
+    }
+    return value;
+}
+
+/* |x^H v|^2 and the power of the station's other rows at x, all in range coordinates: no
+ * cancellation. */
+static void own_terms(const beam_robust *rb, int u, const double *x, double *signal, double *own)
+{
+    const beam_problem *p = rb->p;
+    const int l = p->own[u], mine = p->row_of[u] - p->first[l];
+    const beam_spectrum *s = &rb->spectrum[l];
+    *own = 0.0;
+    *signal = 0.0;
+    for (int c = 0; c < s->rows; c++) {
+        double re, im;
+        beam_row_dot(s->qp, x, s->coord + (size_t)c * 2u * (size_t)s->qp, &re, &im);
+        *(c == mine ? signal : own) += re * re + im * im;
+    }
+}
+
+/* Dinkelbach from the nominal ratio downwards; every step a global trust-region problem. */
+static void own_exact(beam_robust *rb, int u)
+{
+    const beam_problem *p = rb->p;
+    const int l = p->own[u];
+    const beam_spectrum *s = &rb->spectrum[l];
+    const double *g = beam_robust_g(rb, l, u), eps = p->eps[beam_robust_at(rb, l, u)];
+    const double *z = s->coord + (size_t)(p->row_of[u] - p->first[l]) * 2u * (size_t)s->qp;
+    double *y = beam_robust_y(rb, l, u), x[2 * BEAM_RANK_MAX], shift = 0.0;
+    const double I = rb->interference[u];
+    const size_t bytes = 2u * (size_t)s->qp * sizeof *x;
+    own_terms(rb, u, g, &rb->signal[u], &rb->own[u]);
+    double eta = rb->signal[u] / (rb->own[u] + I);
+    memset(y, 0, bytes);
+    for (int round = 0; round < 60 && s->rank > 0 && eps > 0.0 && eta > 0.0; round++) {
+        double signal, own;
+        beam_own_minimise(s->rank, s->qp, s->rho, z, g, eps, eta, &shift, x);
+        own_terms(rb, u, x, &signal, &own);
+        const double next = signal / (own + I);
+        if (next < eta) {
+            rb->signal[u] = signal;
+            rb->own[u] = own;
+            memcpy(y, g, bytes);
+            beam_row_add(2 * s->qp, -1.0, x, y);
+        }
+        if (!(next < eta * (1.0 - dinkelbach_tolerance))) {
+            eta = next < eta ? next : eta;
+            break;
+        }
+        eta = next;
+    }
+    rb->sinr[u] = eta;
+}
+
+double beam_robust_exact(beam_robust *rb, const double *x)
+{
+    const beam_problem *p = rb->p;
+    double wsr = 0.0;
+    beam_robust_spectra(rb, x, 0, 1e-15);
+    rb->warm = 0;
+    for (int u = 0; u < p->U; u++) {
+        rb->interference[u] = 1.0;
+        for (int l = 0; l < p->L; l++) {
+            const size_t at = beam_robust_at(rb, l, u);
+            rb->cross[at] = l == p->own[u] ? 0.0 : cross_exact(rb, l, u);
+            rb->interference[u] += rb->cross[at];
+        }
+        own_exact(rb, u);
+        rb->rate[u] = log1p(rb->sinr[u]) * M_LOG2E;
+        wsr += p->weight[u] * rb->rate[u];
+    }
+    return wsr;
+}
+
+void beam_robust_channel(const beam_robust *rb, int l, int u, double *row)
+{
+    const beam_problem *p = rb->p;
+    const beam_spectrum *s = &rb->spectrum[l];
+    double minus[2 * BEAM_RANK_MAX];
+    const double *y = beam_robust_y(rb, l, u);
+    memcpy(row, p->h + beam_robust_at(rb, l, u) * (size_t)p->stride,
+           (size_t)p->stride * sizeof *row);
+    for (int i = 0; i < 2 * s->qp; i++) {
+        minus[i] = -y[i];
+    }
+    beam_spectrum_lift(s, minus, row);
+}
+
+/* Danskin (MATH 2): own beam 2 c/ln2 x x^H v/(S+Den); every other row -2 c/ln2 S/(Den(S+Den)) x x^H
+ * w. */
+void beam_robust_exact_gradient(beam_robust *rb, const double *x, const double *c, double *g)
+{
+    const beam_problem *p = rb->p;
+    double row[2 * BEAM_MAX_ANTENNAS];
+    for (int u = 0; u < p->U; u++) {
+        const double signal = rb->signal[u], den = rb->own[u] + rb->interference[u];
+        const double k1 = 2.0 * c[u] * M_LOG2E / (signal + den), k2 = -k1 * signal / den;
+        for (int l = 0; l < p->L; l++) {
+            beam_robust_channel(rb, l, u, row);
+            for (int i = p->first[l]; i < p->first[l + 1]; i++) {
+                const size_t at = (size_t)i * (size_t)p->stride;
+                const double k = i == p->row_of[u] ? k1 : k2;
+                double re, im;
+                beam_row_dot(p->Dp, row, x + at, &re, &im);
+                beam_row_axpy(p->Dp, k * re, k * im, row, g + at);
+            }
+        }
+    }
+}
+
+void beam_robust_nominal(const beam_robust *rb, const double *x, double *sinr)
+{
+    const beam_problem *p = rb->p;
+    for (int u = 0; u < p->U; u++) {
+        double signal = 0.0, den = 1.0;
+        for (int l = 0; l < p->L; l++) {
+            const double *h = p->h + beam_robust_at(rb, l, u) * (size_t)p->stride;
+            for (int i = p->first[l]; i < p->first[l + 1]; i++) {
+                double re, im;
+                beam_row_dot(p->Dp, h, x + (size_t)i * (size_t)p->stride, &re, &im);
+                *(i == p->row_of[u] ? &signal : &den) += re * re + im * im;
+            }
+        }
+        sinr[u] = signal / den;
+    }
+}
