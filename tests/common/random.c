@@ -160,6 +160,91 @@ beam_design *test_random_design(test_random *random, const beam_scene *scene, in
     return design;
 }
 
+/* row -= its projection on `onto` (unit length), twice for orthogonality to rounding */
+static void reject(beam_complex *row, const beam_complex *onto, int n)
+{
+    double re = 0, im = 0;
+    for (int i = 0; i < n; i++) {
+        re += onto[i].re * row[i].re + onto[i].im * row[i].im;
+        im += onto[i].re * row[i].im - onto[i].im * row[i].re;
+    }
+    for (int i = 0; i < n; i++) {
+        row[i].re -= re * onto[i].re - im * onto[i].im;
+        row[i].im -= re * onto[i].im + im * onto[i].re;
+    }
+}
+
+/* Scales to unit length; false when nothing of it is left. */
+static bool normalise(beam_complex *row, int n, double least)
+{
+    double norm2 = 0;
+    for (int i = 0; i < n; i++) {
+        norm2 += row[i].re * row[i].re + row[i].im * row[i].im;
+    }
+    if (!(norm2 > least * least)) {
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        row[i].re /= sqrt(norm2);
+        row[i].im /= sqrt(norm2);
+    }
+    return true;
+}
+
+static void zero_forcing_beam(const beam_scene *scene, int user, beam_complex *beam)
+{
+    const int N = scene->dims.antennas, own = scene->user_station[user];
+    beam_complex basis[BEAM_MAX_USERS + 1][BEAM_MAX_ANTENNAS];
+    int have = 0;
+    for (int k = 0; k <= scene->dims.users; k++) { /* the others first, then the user's own */
+        const int u = k == scene->dims.users ? user : k;
+        if (k == user) {
+            continue;
+        }
+        for (int n = 0; n < N; n++) {
+            basis[have][n] = test_channel(scene, own, u)[n];
+        }
+        bool left = normalise(basis[have], N, 0);
+        for (int pass = 0; pass < 2 && left; pass++) {
+            for (int i = 0; i < have; i++) {
+                reject(basis[have], basis[i], N);
+            }
+            left = normalise(basis[have], N, 1e-8);
+        }
+        for (int n = 0; n < N && u == user; n++) {
+            beam[n] = left ? basis[have][n] : (beam_complex){0, 0};
+        }
+        have += left ? 1 : 0;
+    }
+}
+
+beam_design *test_zero_forcing_design(const beam_scene *scene)
+{
+    const int L = scene->dims.stations, N = scene->dims.antennas;
+    beam_design *design = test_design_new(&scene->dims, N);
+    for (int u = 0; u < scene->dims.users; u++) {
+        zero_forcing_beam(scene, u, test_beam(design, u));
+    }
+    for (int l = 0; l < L; l++) {
+        int users = 0;
+        const double half = 0.499 * scene->station_power_w[l];
+        for (int u = 0; u < scene->dims.users; u++) {
+            users += scene->user_station[u] == l ? 1 : 0;
+        }
+        for (int u = 0; u < scene->dims.users; u++) {
+            for (int n = 0; n < N && scene->user_station[u] == l; n++) {
+                test_beam(design, u)[n].re *= sqrt(half / users);
+                test_beam(design, u)[n].im *= sqrt(half / users);
+            }
+        }
+        design->sensing_count[l] = N;
+        for (int k = 0; k < N; k++) {
+            test_sensing(design, l, k)[k].re = sqrt(half / N);
+        }
+    }
+    return design;
+}
+
 void test_random_channels(test_random *random, const beam_scene *scene, beam_complex *channels)
 {
     const int L = scene->dims.stations, U = scene->dims.users, N = scene->dims.antennas;

@@ -31,6 +31,11 @@ beam_scene *test_random_scene(test_random *random, const beam_dims *dims, double
  * 0: as many as suffice. */
 beam_design *test_random_design(test_random *random, const beam_scene *scene, int columns);
 
+/* Zero-forcing beams (each channel less its projection on those of all other users) with half of
+ * the budget, and isotropic sensing, N columns: the points where worst cases tie and the hard case
+ * is met. */
+beam_design *test_zero_forcing_design(const beam_scene *scene);
+
 /* Channels [L][U][N] = estimates + errors inside the balls; half of the draws lie on the spheres.
  */
 void test_random_channels(test_random *random, const beam_scene *scene, beam_complex *channels);

@@ -17,14 +17,20 @@ static const double value_tolerance = 1e-9, gradient_tolerance = 1e-6;
 
 /* `scale`: what the number is a part of; nothing is asked below 1e-12 of it (a zero-forced term is
  * rounding). */
-static void same(const char *scene, const char *design, const char *what, int index, double got,
-                 double expected, double scale)
+static void within(const char *scene, const char *design, const char *what, int index, double got,
+                   double expected, double scale, double tolerance)
 {
     const double error = fabs(got - expected);
-    if (!(error <= value_tolerance * fabs(expected) + 1e-12 * scale)) {
+    if (!(error <= tolerance * fabs(expected) + 1e-12 * scale)) {
         fail_msg("%s %s: %s[%d] is %.15g, golden %.12g, off by %.2g", scene, design, what, index,
                  got, expected, error / fabs(expected));
     }
+}
+
+static void same(const char *scene, const char *design, const char *what, int index, double got,
+                 double expected, double scale)
+{
+    within(scene, design, what, index, got, expected, scale, value_tolerance);
 }
 
 static void small(const char *scene, const char *design, const char *what, double error,
@@ -71,10 +77,14 @@ static void check_quality(const char *name, const beam_scene *scene, const test_
             same(name, g->name, "cross", u, q->user_cross_w[u][l], g->cross_w[u][l], den);
             sum += q->user_cross_w[u][l];
         }
-        /* At a kink the split between signal and own cell is not unique; their ratio is. */
+        /* At a kink the split between signal and own cell is not unique; their ratio is. Elsewhere
+         * the ratio is stationary, the split is not: the oracle ends Dinkelbach's rounds at 1e-13
+         * of the ratio, which leaves its split good to about the root of that (up to 2e-8 against
+         * the same iteration carried on). */
         if (g->grad_wsr_unique) {
-            same(name, g->name, "signal", u, q->user_signal_w[u], g->signal_w[u], den);
-            same(name, g->name, "own_cell", u, q->user_own_cell_w[u], g->own_cell_w[u], den);
+            within(name, g->name, "signal", u, q->user_signal_w[u], g->signal_w[u], den, 1e-7);
+            within(name, g->name, "own_cell", u, q->user_own_cell_w[u], g->own_cell_w[u], den,
+                   1e-7);
         }
         same(name, g->name, "signal/(noise+own+cross)", u,
              q->user_signal_w[u] / (scene->user_noise_w[u] + q->user_own_cell_w[u] + sum),
