@@ -59,20 +59,23 @@ static int own_fill(beam_own_system *o, int n, int qp, const double *rho, const 
     for (int i = 0; i < qp; i += 4) {
         const beam_v4 wi = beam_v4_load(w + i), zr = beam_v4_load(z + i),
                       zi = beam_v4_load(z + qp + i);
-        const beam_v4 inv = 1.0 / wi;
+        beam_v4 inv = 1.0 / wi;
         beam_v4 ur = zr * inv, ui = zi * inv, e = -eta * beam_v4_load(rho + i) * inv;
         if (i == 0) {
             ur[0] = 0.0;
             ui[0] = 0.0;
             e[0] = 0.0;
+            inv[0] = 0.0;
         }
         beam_v4_store(o->u + i, ur);
         beam_v4_store(o->u + qp + i, ui);
         beam_v4_store(o->e + i, e);
+        beam_v4_store(o->inv + i, inv);
         sum += ur * zr + ui * zi;
         uu += ur * ur + ui * ui;
     }
     const double kappa = omega / (1.0 + omega * beam_v4_sum(sum));
+    o->kappa = kappa;
     const double direct = w0 + kappa * o->zz0;
     o->schur = schur_known > 0.0 ? schur_known : direct;
     if (!(o->schur > 0.0) || !(kappa > 0.0)) {
@@ -127,7 +130,7 @@ void beam_own_system_apply(const beam_own_system *o, const double *g, double *y)
     y[qp] = o->e0 * g0i + o->k * (o->z0r * gi + o->z0i * gr);
 }
 
-double beam_own_system_form(const beam_own_system *o, const double *y)
+double beam_own_system_inverse_form(const beam_own_system *o, const double *y)
 {
     const int qp = o->qp;
     double gr, gi;
@@ -135,13 +138,13 @@ double beam_own_system_form(const beam_own_system *o, const double *y)
     range_dot(o, y, &gr, &gi);
     for (int i = 0; i < qp; i += 4) {
         const beam_v4 yr = beam_v4_load(y + i), yi = beam_v4_load(y + qp + i);
-        sum += beam_v4_load(o->e + i) * (yr * yr + yi * yi);
+        sum += beam_v4_load(o->inv + i) * (yr * yr + yi * yi);
     }
-    const double y0r = y[0], y0i = y[qp];
-    /* 2 Re( conj(y_0) k z_0 (u^H y) ) */
-    const double zr = o->z0r * gr - o->z0i * gi, zi = o->z0r * gi + o->z0i * gr;
-    return beam_v4_sum(sum) + o->e0 * (y0r * y0r + y0i * y0i) + 2.0 * o->k * (y0r * zr + y0i * zi) +
-           o->k11 * (gr * gr + gi * gi);
+    /* (A + lambda)^-1 = diag(0, T') + t t^H / schur, t = (1, -kappa conj(z_0) u), T' = diag(1/w) -
+     * kappa u u^H */
+    const double tr = y[0] - o->kappa * (o->z0r * gr - o->z0i * gi);
+    const double ti = y[qp] - o->kappa * (o->z0r * gi + o->z0i * gr);
+    return beam_v4_sum(sum) - o->kappa * (gr * gr + gi * gi) + (tr * tr + ti * ti) / o->schur;
 }
 
 void beam_own_system_traces(const beam_own_system *o, double t[3])
@@ -381,7 +384,7 @@ void beam_own_minimise(int n, int qp, const double *rho, const double *z, const 
             pad(qp, g, y, v, eps, x);
             return;
         }
-        const double slope = (n2 - beam_own_system_form(&o, y)) / o.lambda;
+        const double slope = beam_own_system_inverse_form(&o, y);
         double next = s + (norm - eps) * n2 / (eps * slope);
         next = next > least ? next : least;
         const double moved = fabs(next - s);
