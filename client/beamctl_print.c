@@ -1,0 +1,225 @@
+#include "beamctl.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+static void print_json(json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    puts(text ? text : "{\"error\":\"no memory\"}");
+    free(text);
+    json_decref(object);
+    fflush(stdout);
+}
+
+static json_t *json_count(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *preference_json(const beamc_preference *p)
+{
+    return json_pack("{s:f,s:s,s:f,s:f}", "tradeoff", p->tradeoff, "words",
+                     beamc_tradeoff_words(p->tradeoff), "u1", p->u1, "u2", p->u2);
+}
+
+static json_t *cluster_json(const beamc_cluster_status *c)
+{
+    json_t *o = json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:o}", "cluster", c->id, "stations",
+                          (int)c->stations, "antennas", (int)c->antennas, "users", (int)c->users,
+                          "max_users", (int)c->max_users, "targets", (int)c->targets, "preference",
+                          preference_json(&c->preference));
+    if (!o) {
+        return json_null();
+    }
+    json_object_set_new(o, "csi_sequence", json_count(c->csi_sequence));
+    json_object_set_new(o, "target_sequence", json_count(c->target_sequence));
+    json_object_set_new(o, "csi_received", json_count(c->csi_received));
+    json_object_set_new(o, "solutions", json_count(c->solutions));
+    json_object_set_new(o, "superseded", json_count(c->superseded));
+    json_object_set_new(o, "refused", json_count(c->refused));
+    json_object_set_new(o, "deadlines_missed", json_count(c->deadlines_missed));
+    json_object_set_new(o, "latency_p50_us", json_real(c->latency_p50_us));
+    json_object_set_new(o, "latency_p99_us", json_real(c->latency_p99_us));
+    if (c->solved) {
+        json_object_set_new(o, "wsr_worst_case_bps_hz", json_real(c->wsr_worst_case_bps_hz));
+        json_object_set_new(o, "crlb_m2", c->crlb_valid ? json_real(c->crlb_m2) : json_null());
+        json_object_set_new(o, "method", json_string(beamc_method_text(c->method)));
+        json_object_set_new(o, "age_s", json_real(c->age_s));
+    }
+    return o;
+}
+
+static json_t *clusters_json(const beamc_status *status)
+{
+    json_t *list = json_array();
+    for (size_t k = 0; k < status->cluster_count; k++) {
+        json_array_append_new(list, cluster_json(&status->clusters[k]));
+    }
+    return list;
+}
+
+static void print_cluster(const beamc_cluster_status *c)
+{
+    printf("cluster %s: %u stations x %u antennas, %u of %u users, %u targets\n", c->id,
+           c->stations, c->antennas, c->users, c->max_users, c->targets);
+    printf("  trade-off     tau %.3f, %s  (u = %.3f, %.3f)\n", c->preference.tradeoff,
+           beamc_tradeoff_words(c->preference.tradeoff), c->preference.u1, c->preference.u2);
+    printf("  CSI           %" PRIu64 " received, last sequence %" PRIu64
+           "; targets sequence %" PRIu64 "\n",
+           c->csi_received, c->csi_sequence, c->target_sequence);
+    printf("  answers       %" PRIu64 " solutions, %" PRIu64 " superseded, %" PRIu64
+           " refused, %" PRIu64 " deadlines missed\n",
+           c->solutions, c->superseded, c->refused, c->deadlines_missed);
+    printf("  latency       p50 %.0f us, p99 %.0f us, received to sent\n", c->latency_p50_us,
+           c->latency_p99_us);
+    if (!c->solved) {
+        printf("  last answer   none yet\n");
+    } else if (c->crlb_valid) {
+        printf("  last answer   worst-case WSR %.4f bit/s/Hz, CRLB %.4g m2 (rms %.3g m), %s, %.1f "
+               "s ago\n",
+               c->wsr_worst_case_bps_hz, c->crlb_m2, sqrt(c->crlb_m2), beamc_method_text(c->method),
+               c->age_s);
+    } else {
+        printf("  last answer   worst-case WSR %.4f bit/s/Hz, some target cannot be located, %s, "
+               "%.1f s ago\n",
+               c->wsr_worst_case_bps_hz, beamc_method_text(c->method), c->age_s);
+    }
+}
+
+void beamctl_print_status(const beamc_status *s, bool json)
+{
+    if (json) {
+        json_t *o = json_pack("{s:s,s:b,s:f,s:i,s:i}", "version", s->version, "draining",
+                              (int)s->draining, "uptime_s", s->uptime_s, "solver_threads",
+                              (int)s->solver_threads, "max_clusters", (int)s->max_clusters);
+        json_object_set_new(o, "messages_received", json_count(s->messages_received));
+        json_object_set_new(o, "solutions_sent", json_count(s->solutions_sent));
+        json_object_set_new(o, "errors_sent", json_count(s->errors_sent));
+        json_object_set_new(o, "clusters", clusters_json(s));
+        print_json(o);
+        return;
+    }
+    printf("beamd %s, %s, up %.0f s, %u solver threads\n", s->version,
+           s->draining ? "draining" : "serving", s->uptime_s, s->solver_threads);
+    printf("%" PRIu64 " messages received, %" PRIu64 " solutions and %" PRIu64
+           " errors sent, %zu of %u clusters\n",
+           s->messages_received, s->solutions_sent, s->errors_sent, s->cluster_count,
+           s->max_clusters);
+    for (size_t k = 0; k < s->cluster_count; k++) {
+        print_cluster(&s->clusters[k]);
+    }
+}
+
+void beamctl_print_clusters(const beamc_status *s, bool json)
+{
+    if (json) {
+        print_json(json_pack("{s:o}", "clusters", clusters_json(s)));
+        return;
+    }
+    printf("%-24s %8s %8s %9s %7s  %s\n", "cluster", "stations", "antennas", "users", "targets",
+           "trade-off");
+    for (size_t k = 0; k < s->cluster_count; k++) {
+        const beamc_cluster_status *c = &s->clusters[k];
+        printf("%-24s %8u %8u %4u/%-4u %7u  %.3f %s\n", c->id, c->stations, c->antennas, c->users,
+               c->max_users, c->targets, c->preference.tradeoff,
+               beamc_tradeoff_words(c->preference.tradeoff));
+    }
+}
+
+void beamctl_print_preference(const char *cluster, const beamc_preference *p, bool json)
+{
+    if (json) {
+        print_json(json_pack("{s:s,s:o}", "cluster", cluster, "preference", preference_json(p)));
+        return;
+    }
+    printf("%s: tau %.3f, %s  (u = %.4f, %.4f)\n", cluster, p->tradeoff,
+           beamc_tradeoff_words(p->tradeoff), p->u1, p->u2);
+}
+
+static json_t *solution_users(const beamc_solution *s)
+{
+    json_t *list = json_array();
+    for (size_t k = 0; k < s->user_count; k++) {
+        const beamc_user_answer *u = &s->users[k];
+        json_array_append_new(
+            list, json_pack("{s:I,s:i,s:f,s:f,s:f,s:b}", "user", (json_int_t)u->id, "station",
+                            (int)u->station, "beam_power_w", u->beam_power_w, "rate_nominal_bps_hz",
+                            u->rate_nominal_bps_hz, "rate_worst_case_bps_hz",
+                            u->rate_worst_case_bps_hz, "below_floor", (int)u->below_floor));
+    }
+    return list;
+}
+
+static json_t *solution_targets(const beamc_solution *s)
+{
+    json_t *list = json_array();
+    for (size_t k = 0; k < s->target_count; k++) {
+        const beamc_target_answer *t = &s->targets[k];
+        json_array_append_new(
+            list, json_pack("{s:s,s:o,s:f,s:b}", "state", beamc_target_state_text(t->state),
+                            "rms_bound_m",
+                            t->state == BEAMC_TARGET_OK ? json_real(t->rms_bound_m) : json_null(),
+                            "echo_snr_db", t->echo_snr_db, "low_echo_snr", (int)t->low_echo_snr));
+    }
+    return list;
+}
+
+static uint64_t latency_ns(const beamc_latency *l)
+{
+    return l->received_to_queued_ns + l->queued_to_solve_ns + l->solve_ns + l->solve_to_sent_ns;
+}
+
+static void solution_json(const beamc_answer *answer)
+{
+    const beamc_solution *s = answer->solution;
+    const beamc_latency *l = &s->latency;
+    json_t *o =
+        json_pack("{s:s,s:I,s:I,s:b,s:o,s:f,s:f,s:o,s:f,s:f,s:s,s:s,s:b,s:i}", "cluster",
+                  answer->cluster, "csi_sequence", (json_int_t)s->csi_sequence, "target_sequence",
+                  (json_int_t)s->target_sequence, "repeat", (int)s->repeat, "preference",
+                  preference_json(&s->preference), "wsr_nominal_bps_hz", s->wsr_nominal_bps_hz,
+                  "wsr_worst_case_bps_hz", s->wsr_worst_case_bps_hz, "crlb_m2",
+                  s->crlb_valid ? json_real(s->crlb_m2) : json_null(), "wsr_ideal_bps_hz",
+                  s->wsr_ideal_bps_hz, "crlb_min_m2", s->crlb_min_m2, "method",
+                  beamc_method_text(s->method), "status", beamc_solve_status_text(s->status),
+                  "warm", (int)s->warm, "iterations", (int)s->iterations);
+    json_object_set_new(o, "users_below_floor", json_count(s->users_below_floor));
+    json_object_set_new(o, "users", solution_users(s));
+    json_object_set_new(o, "targets", solution_targets(s));
+    json_object_set_new(
+        o, "latency_ns",
+        json_pack("{s:I,s:I,s:I,s:I}", "received_to_queued", (json_int_t)l->received_to_queued_ns,
+                  "queued_to_solve", (json_int_t)l->queued_to_solve_ns, "solve",
+                  (json_int_t)l->solve_ns, "solve_to_sent", (json_int_t)l->solve_to_sent_ns));
+    print_json(o);
+}
+
+void beamctl_print_solution(const beamc_answer *answer, bool json, unsigned long *lines)
+{
+    const beamc_solution *s = answer->solution;
+    if (json) {
+        solution_json(answer);
+        ++*lines;
+        return;
+    }
+    if (*lines % 20 == 0) {
+        printf("%18s %6s %-20s %9s %9s %9s %6s %10s %-10s\n", "csi sequence", "tau", "",
+               "worst WSR", "nominal", "rms m", "floor", "latency us", "method");
+    }
+    char rms[24] = "not ident.";
+    if (s->crlb_valid) {
+        snprintf(rms, sizeof rms, "%.4f", sqrt(s->crlb_m2));
+    }
+    printf("%18" PRIu64 " %6.3f %-20s %9.4f %9.4f %9s %6u %10.0f %s%s%s\n", s->csi_sequence,
+           s->preference.tradeoff, beamc_tradeoff_words(s->preference.tradeoff),
+           s->wsr_worst_case_bps_hz, s->wsr_nominal_bps_hz, rms, s->users_below_floor,
+           (double)latency_ns(&s->latency) / 1e3, beamc_method_text(s->method),
+           s->warm ? ", warm" : "", s->repeat ? ", repeat" : "");
+    fflush(stdout);
+    ++*lines;
+}
