@@ -6,12 +6,21 @@
 
 #include "lab/random.h"
 
-static const double LIGHT_M_PER_S = 299792458.0;
-static const double CARRIER_HZ = 3.5e9;
 static const double PATH_LOSS_1M = 1e-4, PATH_LOSS_EXPONENT = 3.5;
 static const double USER_NOISE_W = 1e-11, ECHO_NOISE_W = 1e-12, RCS_M2 = 1.0;
 static const double SNAPSHOTS = 256;
 static const double RING_M = 80;
+
+double lab_path_loss(double distance_m)
+{
+    return PATH_LOSS_1M * pow(fmax(distance_m, 1), -PATH_LOSS_EXPONENT);
+}
+
+double lab_reflection_size(double transmitter_m, double receiver_m)
+{
+    const double wavelength = LAB_LIGHT_M_PER_S / LAB_CARRIER_HZ;
+    return wavelength * sqrt(RCS_M2 / pow(4 * M_PI, 3)) / (transmitter_m * receiver_m);
+}
 
 lab_generate_options lab_generate_options_default(void)
 {
@@ -95,7 +104,7 @@ static void place_user(beam_scene *s, lab_random *random, int c, int u, double e
     for (int l = 0; l < L; l++) {
         const double d =
             hypot(x - s->station_position_m[2 * l], y - s->station_position_m[2 * l + 1]);
-        const double loss = PATH_LOSS_1M * pow(fmax(d, 1), -PATH_LOSS_EXPONENT);
+        const double loss = lab_path_loss(d);
         beam_complex *h = s->channel + ((size_t)l * (size_t)U + (size_t)u) * (size_t)N;
         for (int n = 0; n < N; n++) {
             const beam_complex g = lab_random_gaussian(random);
@@ -136,12 +145,9 @@ static void place_targets(beam_scene *s, lab_random *random, bool random_targets
     } while (!targets_apart(s->target_position_m, J));
 }
 
-/* |alpha| = sqrt(lambda^2 RCS / (4 pi)^3) / (d_l d_m) with random phase. */
 static void draw_reflections(beam_scene *s, lab_random *random)
 {
     const int L = s->dims.stations, J = s->dims.targets;
-    const double wavelength = LIGHT_M_PER_S / CARRIER_HZ;
-    const double amplitude = sqrt(wavelength * wavelength * RCS_M2 / pow(4 * M_PI, 3));
     for (int j = 0; j < J; j++) {
         double distance[BEAM_MAX_STATIONS];
         for (int l = 0; l < L; l++) {
@@ -150,7 +156,7 @@ static void draw_reflections(beam_scene *s, lab_random *random)
         }
         for (int l = 0; l < L; l++) {
             for (int m = 0; m < L; m++) {
-                const double size = amplitude / (distance[l] * distance[m]);
+                const double size = lab_reflection_size(distance[l], distance[m]);
                 const double phase = 2 * M_PI * lab_random_uniform(random);
                 s->reflection[(l * J + j) * L + m] =
                     (beam_complex){size * cos(phase), size * sin(phase)};
@@ -196,7 +202,7 @@ lab_scene *lab_generate_scene(const lab_generate_options *options, beam_error *e
         return NULL;
     }
     snprintf(self->name, sizeof self->name, "%s", options->name ? options->name : "");
-    self->carrier_hz = CARRIER_HZ;
+    self->carrier_hz = LAB_CARRIER_HZ;
     fill_scene(&self->scene, options);
     if (lab_scene_set_tradeoffs(self, (int)(sizeof tradeoffs / sizeof *tradeoffs), tradeoffs,
                                 err)) {

@@ -33,4 +33,11 @@ lab_generate_options lab_generate_options_default(void);
  * option at fault). */
 lab_scene *lab_generate_scene(const lab_generate_options *options, beam_error *err);
 
+/* The constants of the scenario, for what moves (lab/track.h). */
+#define LAB_CARRIER_HZ 3.5e9
+#define LAB_LIGHT_M_PER_S 299792458.0
+double lab_path_loss(double distance_m); /* power; 1 m at least */
+/* |alpha| of a target of 1 m^2: sqrt(lambda^2 RCS / (4 pi)^3) / (d_l d_m) */
+double lab_reflection_size(double transmitter_m, double receiver_m);
+
 #endif

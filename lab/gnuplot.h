@@ -1,0 +1,15 @@
+/* Pictures through gnuplot, started directly (no shell). */
+#ifndef LAB_GNUPLOT_H
+#define LAB_GNUPLOT_H
+
+#include <stdio.h>
+
+#include "beam/error.h"
+
+/* Feeds `script` (rewound) to gnuplot, run in `folder` (NULL: here). */
+beam_code lab_gnuplot_run(FILE *script, const char *folder, beam_error *err);
+
+/* 'text' as a gnuplot string, quotes doubled. */
+void lab_gnuplot_quote(FILE *script, const char *text);
+
+#endif
