@@ -14,7 +14,7 @@ static const double dependent = 1e-15;
 typedef struct corral {
     int n, size;
     const double *gram;
-    double shift;                     /* scale of the bordering e e^T, the largest squared row */
+    double shift;                     /* scale of the bordering e e^T: the least squared row */
     int row[BEAM_MIN_NORM_MAX];       /* which rows are in it */
     double weight[BEAM_MIN_NORM_MAX]; /* their weights, positive, sum 1 */
     double affine[BEAM_MIN_NORM_MAX]; /* weights of the least-norm point of the affine hull */
@@ -193,9 +193,11 @@ int beam_min_norm(int n, const double *gram, double *lambda, beam_min_norm_resul
                 return -1;
             }
         }
-        c.shift = fmax(c.shift, gram[i * n + i]);
         c.row[0] = gram[i * n + i] < gram[c.row[0] * n + c.row[0]] ? i : c.row[0];
     }
+    /* Cholesky does not mind rows of very different length, but a large border would swallow the
+     * short ones. */
+    c.shift = gram[c.row[0] * n + c.row[0]];
     double products[BEAM_MIN_NORM_MAX], norm2 = 0.0, best = INFINITY, terms = 0.0;
     int least = c.row[0], entered = 0;
     publish(&c, lambda);

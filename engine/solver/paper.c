@@ -202,6 +202,8 @@ static void report_iterate(beam_paper *self, const beam_paper_loss *loss, int it
                              .step = step,
                              .cuts = self->cuts.count,
                              .indefinite = beam_paper_indefinite(self, self->x)};
+    /* The planes are stored, so gamma_bar is free to move between two of them. */
+    beam_paper_lower_linearise(&self->lower, &self->rate, &self->space, self->x);
     it.lower_gap = beam_paper_lower_gap(&self->lower, &self->rate, &self->space, self->x, NULL);
     report(arg, &it);
 }
@@ -304,7 +306,9 @@ static void update_cuts(beam_paper *self)
     }
     beam_paper_lower_linearise(&self->lower, &self->rate, s, self->x);
     const double gap = beam_paper_lower_gap(&self->lower, &self->rate, s, self->x, self->scratch);
-    if (gap > slack) {
+    /* The steps (16) may diverge: nothing is learned from such a map. */
+    const bool finite = isfinite(gap) && isfinite(beam_row_norm2(s->n, self->scratch));
+    if (finite && gap > slack) {
         beam_paper_cuts_add(&self->cuts, self->x, gap, self->scratch, slack);
     }
 }

@@ -24,7 +24,8 @@ enum {
     /* objectives, two cone rows, one per station, cuts */
     BEAM_PAPER_MAX_ROWS = 4 + BEAM_MAX_STATIONS + BEAM_PAPER_MAX_CUTS
 };
-_Static_assert((int)BEAM_PAPER_MAX_ROWS <= (int)BEAM_MIN_NORM_MAX, "the direction problem must fit");
+_Static_assert((int)BEAM_PAPER_MAX_ROWS <= (int)BEAM_MIN_NORM_MAX,
+               "the direction problem must fit");
 
 /* Where the variables lie. */
 typedef struct beam_paper_space {
