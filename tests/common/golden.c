@@ -258,6 +258,33 @@ void test_golden_design_free(test_golden_design *design)
     *design = (test_golden_design){0};
 }
 
+static const json_t *named(const json_t *list, const char *key, const char *name)
+{
+    for (int i = 0; i < count_of(list); i++) {
+        if (strcmp(json_string_value(member(element(list, i), key)), name) == 0) {
+            return element(list, i);
+        }
+    }
+    return NULL;
+}
+
+bool test_golden_model_values(const char *scene, const char *design, test_golden_models *out)
+{
+    json_t *root = file_read("models", ".json");
+    const json_t *of_scene = named(member(root, "scenes"), "scene", scene);
+    const json_t *row = of_scene ? named(member(of_scene, "designs"), "name", design) : NULL;
+    if (row) {
+        *out = (test_golden_models){
+            .coherent = number_of(row, "crlb_coherent_m2"),
+            .band_5mhz = number_of(row, "crlb_band_5mhz_m2"),
+            .band_20mhz = number_of(row, "crlb_band_20mhz_m2"),
+            .band_200mhz = number_of(row, "crlb_band_200mhz_m2"),
+        };
+    }
+    json_decref(root);
+    return row != NULL;
+}
+
 beam_ideal test_golden_ideal(const char *name)
 {
     json_t *root = file_read(name, ".reference.json");

@@ -36,6 +36,13 @@ void test_golden_design_free(test_golden_design *design);
 int test_golden_solutions(const char *name, const beam_scene *scene,
                           test_golden_design designs[TEST_GOLDEN_DESIGNS_MAX]);
 
+/* tests/golden/models.json: the CRLB of one design in the coupled models; false when the scene is
+ * not in it. */
+typedef struct test_golden_models {
+    double coherent, band_5mhz, band_20mhz, band_200mhz;
+} test_golden_models;
+bool test_golden_model_values(const char *scene, const char *design, test_golden_models *out);
+
 /* wsr_ideal and crlb_min of tests/golden/NAME.reference.json. */
 beam_ideal test_golden_ideal(const char *name);
 

@@ -206,34 +206,47 @@ static void test_reference_designs(void **state)
     test_scene_free(scene);
 }
 
-/* One evaluator with the scene of another model loaded over the first, as a daemon does. */
+static void check_model(const char *name, beam_scene *scene, const test_golden_design *g,
+                        beam_evaluator *evaluator, beam_sensing_model model, double bandwidth,
+                        double expected)
+{
+    beam_error err = {0};
+    beam_quality *quality = test_memory(sizeof *quality);
+    scene->sensing = model;
+    scene->bandwidth_hz = bandwidth;
+    test_must(beam_evaluator_load(evaluator, scene, &err), &err, name);
+    test_must(beam_evaluator_run(evaluator, g->design, quality, &err), &err, g->name);
+    assert_true(quality->crlb_valid);
+    same(name, g->name, model == BEAM_SENSING_BAND ? "crlb band, MHz" : "crlb coherent",
+         (int)(bandwidth / 1e6), quality->crlb_m2, expected, 0);
+    free(quality);
+}
+
+/* One evaluator with the scene of another model loaded over the last, as a daemon does. */
 static void test_sensing_models(void **state)
 {
     const char *name = *state;
-    beam_error err = {0};
     beam_scene *scene = test_golden_scene(name);
     test_golden_design golden[TEST_GOLDEN_DESIGNS_MAX];
-    beam_quality *quality = test_memory(sizeof *quality);
     const int count = test_golden_values(name, scene, golden);
     for (int i = 0; i < count; i++) {
         const test_golden_design *g = &golden[i];
-        assert_true(g->has_coherent && g->has_band);
+        test_golden_models m = {0};
         beam_evaluator *evaluator = test_evaluator_new(&scene->dims, g->design->sensing_max);
-        scene->sensing = BEAM_SENSING_COHERENT;
-        test_must(beam_evaluator_load(evaluator, scene, &err), &err, name);
-        test_must(beam_evaluator_run(evaluator, g->design, quality, &err), &err, g->name);
-        assert_true(quality->crlb_valid);
-        same(name, g->name, "crlb coherent", 0, quality->crlb_m2, g->crlb_coherent, 0);
-        scene->sensing = BEAM_SENSING_BAND;
-        scene->bandwidth_hz = 20e6;
-        test_must(beam_evaluator_load(evaluator, scene, &err), &err, name);
-        test_must(beam_evaluator_run(evaluator, g->design, quality, &err), &err, g->name);
-        assert_true(quality->crlb_valid);
-        same(name, g->name, "crlb band 20 MHz", 0, quality->crlb_m2, g->crlb_band_20mhz, 0);
+        if (test_golden_model_values(name, g->name, &m)) {
+            check_model(name, scene, g, evaluator, BEAM_SENSING_COHERENT, 0, m.coherent);
+            check_model(name, scene, g, evaluator, BEAM_SENSING_BAND, 5e6, m.band_5mhz);
+            check_model(name, scene, g, evaluator, BEAM_SENSING_BAND, 20e6, m.band_20mhz);
+            check_model(name, scene, g, evaluator, BEAM_SENSING_BAND, 200e6, m.band_200mhz);
+        } else {
+            assert_true(g->has_coherent && g->has_band);
+            check_model(name, scene, g, evaluator, BEAM_SENSING_COHERENT, 0, g->crlb_coherent);
+            check_model(name, scene, g, evaluator, BEAM_SENSING_BAND, 20e6, g->crlb_band_20mhz);
+        }
+        check_model(name, scene, g, evaluator, BEAM_SENSING_RESOLVED, 0, g->crlb);
         test_evaluator_free(evaluator);
         test_golden_design_free(&golden[i]);
     }
-    free(quality);
     test_scene_free(scene);
 }
 
@@ -248,7 +261,7 @@ int main(void)
         {"full_space", test_full_space, 8},
         {"internal_coordinates", test_internal_coordinates, 8},
         {"reference_designs", test_reference_designs, 6}, /* the two largest files are not kept */
-        {"sensing_models", test_sensing_models, 4},       /* golden values exist for the paper's */
+        {"sensing_models", test_sensing_models, 8},
     };
     static char names[KINDS * TEST_GOLDEN_SCENES][64];
     struct CMUnitTest tests[KINDS * TEST_GOLDEN_SCENES];

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Makes the byte-exact examples of the wire with Google's protobuf and struct, independently of proto/wire.c.
+
+    /usr/bin/python3 tests/golden/wire/make_golden.py [--check]
+
+Needs protobuf-compiler and python3-protobuf. Writes one .bin a message beside this file (the whole frame: header and
+payload); --check only compares. Every field of every message is set to something other than its default.
+"""
+import importlib
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROTO = HERE.parents[2] / "proto"
+CLUSTER = "north-7"
+
+
+def load():
+    where = tempfile.mkdtemp()
+    subprocess.run(["protoc", f"--proto_path={PROTO}", f"--python_out={where}", "beamd.proto"], check=True)
+    sys.path.insert(0, where)
+    return importlib.import_module("beamd_pb2")
+
+
+pb = load()
+
+
+def frame(kind, cluster, sequence, message):
+    payload = message.SerializeToString(deterministic=True)
+    name = cluster.encode()
+    return struct.pack("<4sHHQII64s", b"BEAM", 1, kind, sequence, len(payload), len(name), name) + payload
+
+
+def complex32(shape, start):
+    count = 1
+    for n in shape:
+        count *= n
+    values = [start + 0.25 * k for k in range(2 * count)]
+    return pb.ComplexArray(element=pb.ELEMENT_COMPLEX_FLOAT32, order=pb.ORDER_LAST_FASTEST, shape=shape,
+                           data=struct.pack(f"<{len(values)}f", *values))
+
+
+def complex64(shape, start):
+    count = 1
+    for n in shape:
+        count *= n
+    values = [start + 0.1 * k for k in range(2 * count)]
+    return pb.ComplexArray(element=pb.ELEMENT_COMPLEX_FLOAT64, order=pb.ORDER_LAST_FASTEST, shape=shape,
+                           data=struct.pack(f"<{len(values)}d", *values))
+
+
+def users(count):
+    return [pb.User(user_id=1000 + k, station=1 + k % 2, weight=1.5 + k, noise_w=1e-11, min_rate_bps_hz=0.5)
+            for k in range(count)]
+
+
+def cluster_status(name):
+    return pb.ClusterStatus(
+        cluster=name, stations=3, antennas=5, users=2, max_users=6, targets=2, preference=pb.Preference(u1=0.6, u2=0.8),
+        csi_sequence=41, target_sequence=17, csi_received=40, solutions=38, superseded=1, refused=1, deadlines_missed=2,
+        latency_p50_us=812.5, latency_p99_us=1903.25, solved=True, wsr_worst_case_bps_hz=12.75, crlb_valid=True,
+        crlb_m2=0.0625, method=pb.METHOD_WARM, age_s=0.125)
+
+
+def messages():
+    head = dict(deadline_us=5000, sender_time_ns=0x0102030405060708)
+    yield "register_cluster", 1, pb.RegisterCluster(
+        array=pb.ARRAY_UNIFORM_LINEAR, user_antennas=1,
+        stations=[pb.Station(x_m=-40.0, y_m=69.25, axis_rad=0.5236 + k, antennas=5, power_w=10.0, echo_noise_w=1e-12)
+                  for k in range(3)],
+        sensing=pb.SENSING_BAND, bandwidth_hz=2e7, snapshots=256, carrier_hz=3.5e9, max_users=6, targets=2,
+        skip_unidentifiable=True, preference=pb.Preference(u1=0.6, u2=0.8), beam_element=pb.ELEMENT_COMPLEX_FLOAT64,
+        **head)
+    yield "unregister_cluster", 2, pb.UnregisterCluster(**head)
+    yield "csi_update", 3, pb.CsiUpdate(
+        users=users(2), subbands=[pb.Subband(channels=complex32([3, 2, 5], 0.5),
+                                             error_radius=[0.01 * (k + 1) for k in range(6)])], **head)
+    yield "target_update", 4, pb.TargetUpdate(
+        targets=[pb.Target(x_m=2.0, y_m=5.0, rcs_m2=1.0), pb.Target(x_m=-5.0, y_m=1.0, rcs_m2=0.5)],
+        reflection=complex64([3, 2, 3], 1.0), measured_time_ns=0x1112131415161718, **head)
+    yield "users_join", 5, pb.UsersJoin(
+        users=users(1), subbands=[pb.Subband(channels=complex64([3, 1, 5], -2.0), error_radius=[0.1, 0.2, 0.3])], **head)
+    yield "users_leave", 6, pb.UsersLeave(user_ids=[1000, 2**40 + 1], **head)
+    yield "preference_set", 7, pb.PreferenceSet(preference=pb.Preference(u1=0.6, u2=0.8), **head)
+    yield "preference_get", 8, pb.PreferenceGet(**head)
+    yield "status_request", 9, pb.StatusRequest(**head)
+    yield "cluster_list_request", 10, pb.ClusterListRequest(**head)
+
+    echo = dict(sender_time_ns=0x0102030405060708)
+    yield "ack", 64, pb.Ack(request_type=1, **echo)
+    yield "error", 65, pb.Error(code=pb.ERROR_INVALID, field="users[1].noise_w", text="is -1, it must be above zero",
+                                request_sequence=42, request_type=3, **echo)
+    yield "solution", 66, pb.Solution(
+        csi_sequence=42, target_sequence=17, target_time_ns=0x1112131415161718, repeat=True,
+        latency=pb.Latency(received_monotonic_ns=10**15, received_to_queued_ns=21000, queued_to_solve_ns=9000,
+                           solve_ns=812345, solve_to_sent_ns=15000),
+        valid_until_monotonic_ns=10**15 + 10**7, beams=complex32([2, 5], -1.0), sensing=complex32([3, 4, 5], 0.125),
+        users=[pb.UserAnswer(user_id=1000 + k, station=1 + k, beam_power_w=4.5, rate_nominal_bps_hz=7.5,
+                             rate_worst_case_bps_hz=6.25, sinr_worst_case=75.5, min_rate_bps_hz=7.0, below_floor=True)
+               for k in range(2)],
+        stations=[pb.StationAnswer(power_w=9.5, sensing_power_w=3.0, power_slack_w=0.5, peak_antenna_power_w=3.25,
+                                   sensing_columns=2 + k % 2) for k in range(3)],
+        targets=[pb.TargetAnswer(state=pb.TARGET_UNIDENTIFIABLE_DESIGN, rms_bound_m=0.25, echo_snr_db=9.5,
+                                 low_echo_snr=True) for k in range(2)],
+        wsr_nominal_bps_hz=15.0, wsr_worst_case_bps_hz=12.5, crlb_valid=True, crlb_m2=0.0625, wsr_ideal_bps_hz=20.0,
+        crlb_min_m2=0.03125, merit=0.75, classical_merit=0.875, users_below_floor=2, shortfall_bps_hz=1.5,
+        preference=pb.Preference(u1=0.6, u2=0.8), method=pb.METHOD_CLASSICAL, status=pb.SOLVE_TIME_LIMIT, warm=True,
+        iterations=57, **echo)
+    yield "preference_reply", 67, pb.PreferenceReply(preference=pb.Preference(u1=0.6, u2=0.8), **echo)
+    yield "status_reply", 68, pb.StatusReply(
+        version="0.1.0", draining=True, uptime_s=3600.5, solver_threads=2, max_clusters=64, messages_received=100,
+        solutions_sent=90, errors_sent=3, clusters=[cluster_status("north-7"), cluster_status("south_2.b")], **echo)
+    yield "cluster_list_reply", 69, pb.ClusterListReply(clusters=[cluster_status("north-7")], **echo)
+
+
+def complete(message, path):
+    """Every field is present, here and below."""
+    present = {field.name for field, _ in message.ListFields()}
+    absent = [field.name for field in message.DESCRIPTOR.fields if field.name not in present]
+    if absent:
+        raise SystemExit(f"{path}: {', '.join(absent)} not set in its example")
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for part in value if field.label == field.LABEL_REPEATED else [value]:
+                complete(part, f"{path}.{field.name}")
+
+
+def main():
+    different = []
+    for number, (name, kind, message) in enumerate(messages()):
+        complete(message, name)
+        cluster = "" if name in ("cluster_list_request", "cluster_list_reply") else CLUSTER
+        data = frame(kind, cluster, 42 + 2**32 * number, message)
+        path = HERE / f"{name}.bin"
+        if "--check" not in sys.argv:
+            path.write_bytes(data)
+        elif not path.exists() or path.read_bytes() != data:
+            different.append(name)
+    if different:
+        raise SystemExit("not the bytes of this script: " + ", ".join(different))
+
+
+main()
