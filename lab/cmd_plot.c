@@ -14,6 +14,7 @@ enum { MOST_FILES = 8 };
 typedef struct lab_picture {
     const char *out, *title, *reference;
     int width, height;
+    double low, high; /* CRLB of all points */
 } lab_picture;
 
 /* Terminal from the name's ending; NULL for other endings. */
@@ -26,18 +27,21 @@ static const char *terminal_of(const char *path)
     return dot && strcmp(dot, ".png") == 0 ? "pngcairo" : NULL;
 }
 
-/* "$front0 << EOD ... EOD": tau, f2-ready CRLB and rate, sorted so that the curve does not go back.
- */
-static void put_points(FILE *script, int index, const lab_front_point *points, int count)
+/* "$front0 << EOD ... EOD": CRLB and rate, sorted so that the curve does not go back. */
+static void put_points(FILE *script, lab_picture *picture, int index, const lab_front_point *points,
+                       int count)
 {
     fprintf(script, "$front%d << EOD\n", index);
     for (int i = 0; i < count; i++) {
         fprintf(script, "%.12g %.12g\n", points[i].crlb_m2, points[i].wsr_bps_hz);
+        picture->low = fmin(picture->low, points[i].crlb_m2);
+        picture->high = fmax(picture->high, points[i].crlb_m2);
     }
     fputs("EOD\n", script);
 }
 
-static int add_solution(FILE *script, int index, const char *path, const lab_scene *scene)
+static int add_solution(FILE *script, lab_picture *picture, int index, const char *path,
+                        const lab_scene *scene)
 {
     beam_error err;
     lab_solution *solution = lab_solution_read(path, &scene->scene, &err);
@@ -54,7 +58,7 @@ static int add_solution(FILE *script, int index, const char *path, const lab_sce
         if (kept == 0) {
             rc = lab_complain("%s: solutions: no design with a finite CRLB to plot", path);
         }
-        put_points(script, index, points, kept);
+        put_points(script, picture, index, points, kept);
     }
     free(points);
     lab_solution_destroy(&solution);
@@ -99,21 +103,22 @@ static void put_style(FILE *script, const lab_picture *picture, const char *scen
     fputs("\nset title ", script);
     lab_gnuplot_quote(script, picture->title ? picture->title : scene);
     fputs(" noenhanced\n"
-          "set logscale x\nset grid lc rgb '#dddddd'\nset border 3\nset tics nomirror\n"
           "set key bottom right noenhanced\n"
           "set xlabel 'CRLB of all target positions, m^2'\n"
           "set ylabel 'worst-case weighted sum rate, bit/s/Hz'\n",
           script);
+    lab_gnuplot_look(script);
+    lab_gnuplot_log_axis(script, 'x', 0.95 * picture->low, 1.05 * picture->high);
 }
 
-static int draw(FILE *script, const lab_picture *picture, const lab_scene *scene,
+static int draw(FILE *script, lab_picture *picture, const lab_scene *scene,
                 const char *const *paths, int count)
 {
     static const char *const colors[MOST_FILES] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
                                                    "#E69F00", "#56B4E9", "#000000", "#F0E442"};
     int rc = LAB_EXIT_OK;
     for (int i = 0; !rc && i < count; i++) {
-        rc = add_solution(script, i, paths[i], scene);
+        rc = add_solution(script, picture, i, paths[i], scene);
     }
     if (!rc && picture->reference) {
         rc = add_reference(script, count, picture->reference);
@@ -139,7 +144,7 @@ static int draw(FILE *script, const lab_picture *picture, const lab_scene *scene
 
 int lab_command_plot(int argc, char **argv)
 {
-    lab_picture picture = {.width = 900, .height = 600};
+    lab_picture picture = {.width = 900, .height = 600, .low = INFINITY, .high = 0};
     const lab_option options[] = {
         {"out", LAB_OPTION_TEXT, &picture.out, 0, 0, NULL, "picture to write: .svg or .png"},
         {"title", LAB_OPTION_TEXT, &picture.title, 0, 0, NULL, "default: the scene's name"},

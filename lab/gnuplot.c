@@ -1,6 +1,8 @@
 #include "lab/gnuplot.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,4 +63,29 @@ void lab_gnuplot_quote(FILE *script, const char *text)
         fputs(*text == '\'' ? "''" : (char[]){*text, '\0'}, script);
     }
     fputc('\'', script);
+}
+
+void lab_gnuplot_log_axis(FILE *script, char axis, double low, double high)
+{
+    static const double steps[] = {1, 1.5, 2, 3, 4, 5, 7};
+    const double decades = log10(high / low);
+    const int stride = decades > 2 ? 7 : decades > 1 ? 2 : 1; /* 1; 1 2 4 7; all */
+    fprintf(script, "set logscale %c\nset %crange [%.12g:%.12g]\nset format %c '%%g'\nset %ctics (",
+            axis, axis, low, high, axis, axis);
+    bool first = true;
+    for (int decade = (int)floor(log10(low)); decade <= (int)ceil(log10(high)); decade++) {
+        for (int i = 0; i < 7; i += stride) {
+            const double at = steps[i] * pow(10, decade);
+            if (at >= low && at <= high) {
+                fprintf(script, "%s%.6g", first ? "" : ", ", at);
+                first = false;
+            }
+        }
+    }
+    fputs(")\n", script);
+}
+
+void lab_gnuplot_look(FILE *script)
+{
+    fputs("set grid lt 1 lw 0.5 lc rgb '#dddddd'\nset border 3\nset tics nomirror\n", script);
 }
