@@ -1,0 +1,388 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef enum key_type { KEY_STRING, KEY_INTEGER, KEY_REAL, KEY_WORD } key_type;
+
+typedef struct config_key {
+    const char *name;
+    key_type type;
+    size_t offset;
+    size_t size;          /* KEY_STRING and KEY_WORD: bytes of the array */
+    const char *fallback; /* default, as it stands in a file */
+    double low, high;     /* KEY_INTEGER and KEY_REAL: closed range */
+    const char *words;    /* KEY_WORD: "a|b|c" */
+    const char *unit;     /* "" when the value has none */
+    bool reloadable;
+    const char *doc;
+} config_key;
+
+#define AT(field) offsetof(beamd_config, field), sizeof(((beamd_config *)0)->field)
+#define STRING(field, doc)                                                                         \
+    {                                                                                              \
+#field, KEY_STRING, AT(field), "\"\"", 0, 0, NULL, "", false, doc                          \
+    }
+#define INTEGER(field, def, low, high, unit, reload, doc)                                          \
+    {                                                                                              \
+#field, KEY_INTEGER, AT(field), def, low, high, NULL, unit, reload, doc                    \
+    }
+#define REAL(field, def, low, high, unit, reload, doc)                                             \
+    {                                                                                              \
+#field, KEY_REAL, AT(field), def, low, high, NULL, unit, reload, doc                       \
+    }
+#define WORD(field, def, words, reload, doc)                                                       \
+    {                                                                                              \
+#field, KEY_WORD, AT(field), def, 0, 0, words, "", reload, doc                             \
+    }
+
+static const config_key keys[] = {
+    STRING(runtime_dir, "Directory of the sockets, created with mode 0700. Empty: "
+                        "$RUNTIME_DIRECTORY (systemd), else\n"
+                        "$BEAMD_RUNTIME_DIR, else for root /run/beamd where it exists, else "
+                        "$XDG_RUNTIME_DIR/beamd,\n"
+                        "else /tmp/beamd-UID."),
+    STRING(csi_endpoint,
+           "ROUTER for controllers: registration, CSI, targets, users. ipc:// or loopback tcp://.\n"
+           "Empty: ipc://RUNTIME_DIR/csi.sock."),
+    STRING(beams_endpoint,
+           "XPUB on which solutions are published. Empty: ipc://RUNTIME_DIR/beams.sock."),
+    STRING(control_endpoint, "ROUTER for operators: status, clusters, preferences. Empty: "
+                             "ipc://RUNTIME_DIR/control.sock."),
+    STRING(metrics_endpoint,
+           "Prometheus text over HTTP: unix:PATH, tcp://127.0.0.1:PORT, tcp://[::1]:PORT or off.\n"
+           "Empty: unix:RUNTIME_DIR/metrics.sock."),
+    INTEGER(workers, "0", 0, 64, "threads", false,
+            "Solver threads. 0: one less than the cores, at least one."),
+    INTEGER(clusters_max, "64", 1, 1024, "clusters", false,
+            "Registrations beyond this number are refused."),
+    INTEGER(users_max, "128", 1, 128, "users", false,
+            "Users of one cluster beyond this number are refused."),
+    INTEGER(cluster_memory_mib, "256", 1, 65536, "MiB", false,
+            "Memory that one cluster may need; larger ones are refused."),
+    INTEGER(memory_mib, "1024", 1, 1048576, "MiB", false, "Memory of all clusters together."),
+    INTEGER(message_kib, "9216", 16, 9216, "KiB", false,
+            "Largest message taken; larger ones are refused, and a peer that sends more than twice "
+            "as much is\n"
+            "disconnected by ZeroMQ before it is read."),
+    INTEGER(queue_messages, "1000", 1, 100000, "messages", false,
+            "High-water mark per peer and direction; beyond it sends are dropped and counted."),
+    INTEGER(messages_per_turn, "64", 1, 10000, "messages", true,
+            "Messages taken from one socket before the others get their turn."),
+    INTEGER(linger_ms, "500", 0, 60000, "ms", false,
+            "How long unsent messages are kept at the end."),
+    INTEGER(drain_ms, "2000", 0, 60000, "ms", true,
+            "After SIGTERM: time for requests under way before they are refused."),
+    INTEGER(deadline_us, "20000", 100, 60000000, "us", true,
+            "Deadline of a request that names none, from its receipt."),
+    INTEGER(deadline_max_ms, "10000", 1, 60000, "ms", true,
+            "Longest deadline that a request may name; longer ones are cut to it."),
+    INTEGER(deadline_margin_us, "500", 0, 100000, "us", true,
+            "Kept of every deadline for checking, encoding and sending; the solver gets the rest."),
+    INTEGER(valid_ms, "1000", 1, 3600000, "ms", true,
+            "An answer is valid for this time from the receipt of its CSI."),
+    INTEGER(resolve_after_ms, "50", 0, 60000, "ms", true,
+            "Targets or preference changed and no CSI follows for this time: solve again with the "
+            "last CSI and\n"
+            "publish. 0: wait for the next CSI."),
+    INTEGER(ideal_refresh_ms, "1000", 10, 3600000, "ms", true,
+            "Age at which a cluster's best rate (the zero of the rate loss) is computed again in "
+            "the background."),
+    REAL(tradeoff, "0.5", 0, 1, "", true,
+         "Preference of clusters that have none: 0 communication only, 1 sensing only."),
+    INTEGER(solver_iterations, "400", 1, 100000, "iterations", true,
+            "Quasi-Newton iterations per solution."),
+    REAL(solver_tolerance, "1e-5", 1e-12, 1e-1, "", true,
+         "Relative decrease of the objective at which a stage of the solver ends."),
+    INTEGER(stall_ms, "30000", 100, 600000, "ms", true,
+            "A solver thread busy with one job for longer counts as dead: the watchdog is no "
+            "longer served."),
+    INTEGER(metrics_clusters, "64", 0, 1024, "clusters", true,
+            "Clusters shown one by one in the metrics; the others are in the sums only."),
+    INTEGER(metrics_connections, "16", 1, 256, "connections", false, "HTTP connections at a time."),
+    WORD(log_level, "info", "err|warning|notice|info|debug", true,
+         "Least important level written to standard error."),
+    INTEGER(log_per_second, "10", 1, 10000, "lines", true,
+            "Lines per call site and second; the rest is counted."),
+};
+
+enum { KEYS = sizeof keys / sizeof keys[0], FILE_MAX_BYTES = 65536, LINE_MAX_BYTES = 1024 };
+
+__attribute__((format(printf, 2, 3))) static bool refuse(beamd_config_error *err,
+                                                         const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    return false;
+}
+
+static bool word_known(const char *words, const char *value)
+{
+    const size_t length = strlen(value);
+    for (const char *at = words; *at; at += *at == '|') {
+        const size_t n = strcspn(at, "|");
+        if (n == length && memcmp(at, value, n) == 0) {
+            return true;
+        }
+        at += n;
+    }
+    return false;
+}
+
+/* Takes quotes off in place; a quote inside or a lone one is refused. */
+static bool unquote(char **value, const char **why)
+{
+    char *text = *value;
+    const size_t length = strlen(text);
+    if (length >= 2 && text[0] == '"' && text[length - 1] == '"') {
+        text[length - 1] = 0;
+        text++;
+    }
+    *why = "stray quote";
+    *value = text;
+    return strchr(text, '"') == NULL;
+}
+
+static bool set_string(const config_key *key, void *field, char *value, const char **why)
+{
+    if (!unquote(&value, why)) {
+        return false;
+    }
+    if (strlen(value) >= key->size) {
+        *why = "value too long";
+        return false;
+    }
+    if (key->type == KEY_WORD && !word_known(key->words, value)) {
+        *why = "not one of the words allowed";
+        return false;
+    }
+    memset(field, 0, key->size); /* reload compares whole fields */
+    memcpy(field, value, strlen(value));
+    return true;
+}
+
+static bool set_number(const config_key *key, void *field, const char *value, const char **why)
+{
+    char *end;
+    errno = 0;
+    double number;
+    long long whole = 0;
+    if (key->type == KEY_INTEGER) {
+        whole = strtoll(value, &end, 10);
+        number = (double)whole;
+    } else {
+        number = strtod(value, &end);
+    }
+    if (end == value || *end || errno || !isfinite(number)) {
+        *why = key->type == KEY_INTEGER ? "not a whole number" : "not a number";
+        return false;
+    }
+    if (number < key->low || number > key->high) {
+        *why = "outside its range";
+        return false;
+    }
+    if (key->type == KEY_INTEGER) {
+        memcpy(field, &whole, sizeof whole);
+    } else {
+        memcpy(field, &number, sizeof number);
+    }
+    return true;
+}
+
+static bool set(beamd_config *config, const config_key *key, char *value, const char **why)
+{
+    void *field = (char *)config + key->offset;
+    if (key->type == KEY_STRING || key->type == KEY_WORD) {
+        return set_string(key, field, value, why);
+    }
+    return set_number(key, field, value, why);
+}
+
+void beamd_config_default(beamd_config *config)
+{
+    memset(config, 0, sizeof *config);
+    for (int k = 0; k < KEYS; k++) {
+        char value[64];
+        const char *why;
+        snprintf(value, sizeof value, "%s", keys[k].fallback);
+        if (!set(config, &keys[k], value, &why)) {
+            abort(); /* the table contradicts itself: our bug, met by the first test */
+        }
+    }
+}
+
+static char *trim(char *text)
+{
+    text += strspn(text, " \t");
+    size_t n = strlen(text);
+    while (n > 0 && strchr(" \t\r", text[n - 1])) {
+        n--;
+    }
+    text[n] = 0;
+    return text;
+}
+
+static void range_text(const config_key *key, char *out, size_t size)
+{
+    if (key->type == KEY_WORD) {
+        snprintf(out, size, " (allowed: %s)", key->words);
+    } else if (key->type == KEY_STRING) {
+        snprintf(out, size, " (at most %zu bytes)", key->size - 1);
+    } else {
+        snprintf(out, size, " (allowed: %g to %g%s%s)", key->low, key->high, *key->unit ? " " : "",
+                 key->unit);
+    }
+}
+
+static bool parse_line(beamd_config *config, const char *name, int number, char *line, int *seen,
+                       beamd_config_error *err)
+{
+    char *text = trim(line);
+    if (!*text || *text == '#') {
+        return true;
+    }
+    char *equals = strchr(text, '=');
+    if (!equals) {
+        return refuse(err, "%s:%d: %.40s: expected 'key = value'", name, number, text);
+    }
+    *equals = 0;
+    const char *const word = trim(text);
+    char *value = trim(equals + 1);
+    for (int k = 0; k < KEYS; k++) {
+        if (strcmp(word, keys[k].name) != 0) {
+            continue;
+        }
+        if (seen[k]) {
+            return refuse(err, "%s:%d: %s: already set in line %d", name, number, word, seen[k]);
+        }
+        seen[k] = number;
+        const char *why = NULL;
+        if (!*value) {
+            return refuse(err, "%s:%d: %s: value missing", name, number, word);
+        }
+        if (!set(config, &keys[k], value, &why)) {
+            char range[96];
+            range_text(&keys[k], range, sizeof range);
+            return refuse(err, "%s:%d: %s: %s%s", name, number, word, why, range);
+        }
+        return true;
+    }
+    return refuse(err, "%s:%d: %.40s: unknown key", name, number, word);
+}
+
+bool beamd_config_parse(beamd_config *config, const char *name, const char *text, size_t size,
+                        beamd_config_error *err)
+{
+    beamd_config fresh = *config; /* all or nothing */
+    int seen[KEYS] = {0};
+    int number = 0;
+    for (size_t at = 0; at < size;) {
+        const char *end = memchr(text + at, '\n', size - at);
+        const size_t length = end ? (size_t)(end - text) - at : size - at;
+        number++;
+        char line[LINE_MAX_BYTES];
+        if (length >= sizeof line) {
+            return refuse(err, "%s:%d: line longer than %d bytes", name, number,
+                          LINE_MAX_BYTES - 1);
+        }
+        memcpy(line, text + at, length);
+        line[length] = 0;
+        if (memchr(line, 0, length)) {
+            return refuse(err, "%s:%d: NUL byte in the line", name, number);
+        }
+        if (!parse_line(&fresh, name, number, line, seen, err)) {
+            return false;
+        }
+        at += length + 1;
+    }
+    *config = fresh;
+    return true;
+}
+
+bool beamd_config_read(beamd_config *config, const char *path, beamd_config_error *err)
+{
+    static char text[FILE_MAX_BYTES + 1];
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return refuse(err, "%s: %s", path, strerror(errno));
+    }
+    size_t size = 0;
+    ssize_t got = 0;
+    while (size < sizeof text && (got = read(fd, text + size, sizeof text - size)) > 0) {
+        size += (size_t)got;
+    }
+    const int why = errno;
+    close(fd);
+    if (got < 0) {
+        return refuse(err, "%s: %s", path, strerror(why));
+    }
+    if (size > FILE_MAX_BYTES) {
+        return refuse(err, "%s: larger than %d bytes", path, FILE_MAX_BYTES);
+    }
+    return beamd_config_parse(config, path, text, size, err);
+}
+
+int beamd_config_reload(beamd_config *config, const beamd_config *fresh, const char **first_fixed)
+{
+    int fixed = 0;
+    for (int k = 0; k < KEYS; k++) {
+        char *field = (char *)config + keys[k].offset;
+        const char *other = (const char *)fresh + keys[k].offset;
+        if (memcmp(field, other, keys[k].size) == 0) {
+            continue;
+        }
+        if (keys[k].reloadable) {
+            memcpy(field, other, keys[k].size);
+        } else if (fixed++ == 0) {
+            *first_fixed = keys[k].name;
+        }
+    }
+    return fixed;
+}
+
+typedef struct text_out {
+    char *out;
+    size_t size, used;
+} text_out;
+
+__attribute__((format(printf, 2, 3))) static void put(text_out *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const size_t room = t->used < t->size ? t->size - t->used : 0;
+    const int n = vsnprintf(room ? t->out + t->used : NULL, room, format, args);
+    va_end(args);
+    if (n > 0) {
+        t->used += (size_t)n;
+    }
+}
+
+size_t beamd_config_dump(char *out, size_t size)
+{
+    text_out t = {out, size, 0};
+    put(&t, "# beamd.conf: every key with its default. Written by beamd --dump-config.\n"
+            "# One 'key = value' a line; '#' begins a comment line; unknown keys are refused.\n");
+    for (int k = 0; k < KEYS; k++) {
+        const config_key *key = &keys[k];
+        put(&t, "\n");
+        for (const char *at = key->doc; *at; at += *at == '\n') {
+            const int n = (int)strcspn(at, "\n");
+            put(&t, "# %.*s\n", n, at);
+            at += n;
+        }
+        char range[96];
+        range_text(key, range, sizeof range);
+        put(&t, "#%s%s\n%s = %s\n", range, key->reloadable ? "; reloaded on SIGHUP" : "", key->name,
+            key->fallback);
+    }
+    return t.used;
+}

@@ -1,0 +1,139 @@
+/* The automatic values of the configuration, and which endpoints are refused. */
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "endpoints.h"
+
+__attribute__((format(printf, 2, 3))) static bool refuse(beamd_config_error *err,
+                                                         const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    return false;
+}
+
+static bool choose_runtime_dir(beamd_config *config, beamd_config_error *err)
+{
+    if (config->runtime_dir[0]) {
+        return config->runtime_dir[0] == '/' ||
+               refuse(err, "config: runtime_dir: not an absolute path");
+    }
+    const char *given = getenv("RUNTIME_DIRECTORY"); /* systemd; several are separated by ':' */
+    if (given && *given == '/') {
+        const size_t n = strcspn(given, ":");
+        if (n < sizeof config->runtime_dir) {
+            memcpy(config->runtime_dir, given, n);
+            config->runtime_dir[n] = 0;
+            return true;
+        }
+    } else if (beam_runtime_dir(config->runtime_dir, sizeof config->runtime_dir) == 0) {
+        return config->runtime_dir[0] == '/' ||
+               refuse(err,
+                      "config: runtime_dir: the one of the environment is not an absolute path");
+    }
+    return refuse(err, "config: runtime_dir: the one of the environment is longer than %zu bytes",
+                  sizeof config->runtime_dir - 1);
+}
+
+static bool port_is_number(const char *port)
+{
+    const size_t n = strspn(port, "0123456789");
+    return n > 0 && n <= 5 && port[n] == 0 && atoi(port) <= 65535;
+}
+
+static bool tcp_is_loopback(const char *address)
+{
+    static const char *const hosts[] = {"127.0.0.1:", "[::1]:", "localhost:"};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        const size_t n = strlen(hosts[i]);
+        if (strncmp(address, hosts[i], n) == 0) {
+            return port_is_number(address + n);
+        }
+    }
+    return false;
+}
+
+static bool check_zmq_endpoint(const char *key, const char *endpoint, beamd_config_error *err)
+{
+    if (strncmp(endpoint, "ipc://", 6) == 0) {
+        const char *path = endpoint + 6;
+        /* sockaddr_un holds 107 bytes; libzmq would cut an abstract name's meaning elsewhere */
+        return (path[0] == '/' && strlen(path) < 108) ||
+               refuse(err, "config: %s: ipc:// needs an absolute path of at most 107 bytes", key);
+    }
+    if (strncmp(endpoint, "tcp://", 6) == 0) {
+        return tcp_is_loopback(endpoint + 6) ||
+               refuse(
+                   err,
+                   "config: %s: tcp is allowed on 127.0.0.1, [::1] or localhost with a port only: "
+                   "connections are not yet encrypted or authenticated (CURVE)",
+                   key);
+    }
+    return refuse(err, "config: %s: must begin with ipc:// or tcp://", key);
+}
+
+static bool check_metrics_endpoint(const char *endpoint, beamd_config_error *err)
+{
+    if (strcmp(endpoint, "off") == 0) {
+        return true;
+    }
+    if (strncmp(endpoint, "unix:", 5) == 0) {
+        return (endpoint[5] == '/' && strlen(endpoint + 5) < 108) ||
+               refuse(
+                   err,
+                   "config: metrics_endpoint: unix: needs an absolute path of at most 107 bytes");
+    }
+    if (strncmp(endpoint, "tcp://", 6) == 0) {
+        return (tcp_is_loopback(endpoint + 6) && strncmp(endpoint + 6, "localhost", 9) != 0) ||
+               refuse(err, "config: metrics_endpoint: tcp is allowed on 127.0.0.1 or [::1] with a "
+                           "port only");
+    }
+    return refuse(err, "config: metrics_endpoint: must be off or begin with unix: or tcp://");
+}
+
+static bool fill_endpoints(beamd_config *config, beamd_config_error *err)
+{
+    const char *dir = config->runtime_dir;
+    const struct {
+        char *endpoint;
+        beam_endpoint which;
+    } zmq[] = {{config->csi_endpoint, BEAM_ENDPOINT_CSI},
+               {config->beams_endpoint, BEAM_ENDPOINT_BEAMS},
+               {config->control_endpoint, BEAM_ENDPOINT_CONTROL}};
+    for (size_t i = 0; i < sizeof zmq / sizeof zmq[0]; i++) {
+        if (!zmq[i].endpoint[0] &&
+            beam_endpoint_default(zmq[i].endpoint, BEAMD_ENDPOINT_BYTES, dir, zmq[i].which) < 0) {
+            return refuse(err, "config: runtime_dir: too long for the path of a socket");
+        }
+    }
+    char path[BEAMD_ENDPOINT_BYTES - 8];
+    if (!config->metrics_endpoint[0]) {
+        if (beam_endpoint_path(path, sizeof path, dir, BEAM_ENDPOINT_METRICS) < 0) {
+            return refuse(err, "config: runtime_dir: too long for the path of a socket");
+        }
+        snprintf(config->metrics_endpoint, BEAMD_ENDPOINT_BYTES, "unix:%s", path);
+    }
+    return true;
+}
+
+bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
+{
+    if (!choose_runtime_dir(config, err) || !fill_endpoints(config, err)) {
+        return false;
+    }
+    if (config->workers == 0) {
+        const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        config->workers = cores > 2 ? (cores > 65 ? 64 : cores - 1) : 1;
+    }
+    return check_zmq_endpoint("csi_endpoint", config->csi_endpoint, err) &&
+           check_zmq_endpoint("beams_endpoint", config->beams_endpoint, err) &&
+           check_zmq_endpoint("control_endpoint", config->control_endpoint, err) &&
+           check_metrics_endpoint(config->metrics_endpoint, err);
+}

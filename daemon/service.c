@@ -1,0 +1,192 @@
+/* Steps without sockets: runtime directory and lock, service manager, loop, threads, core. */
+#include "service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+enum { BACKGROUND_NICENESS = 15 };
+
+beamd_log_level beamd_service_log_level(const beamd_config *config)
+{
+    static const struct {
+        const char *word;
+        beamd_log_level level;
+    } levels[] = {{"err", BEAMD_LOG_ERR},
+                  {"warning", BEAMD_LOG_WARNING},
+                  {"notice", BEAMD_LOG_NOTICE},
+                  {"info", BEAMD_LOG_INFO},
+                  {"debug", BEAMD_LOG_DEBUG}};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        if (strcmp(config->log_level, levels[i].word) == 0) {
+            return levels[i].level;
+        }
+    }
+    return BEAMD_LOG_INFO; /* the table admits no other word */
+}
+
+/* The directory is the access control of the ipc sockets: nobody else may enter or write it. */
+static bool check_directory(const char *dir, char *why, size_t size)
+{
+    struct stat st;
+    if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+        snprintf(why, size, "%s: %s", dir, strerror(errno));
+        return false;
+    }
+    if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        snprintf(why, size, "%s: not a directory", dir);
+        return false;
+    }
+    if (st.st_uid != geteuid()) {
+        snprintf(why, size, "%s: belongs to another user", dir);
+        return false;
+    }
+    if (st.st_mode & 0027) {
+        snprintf(why, size, "%s: mode %04o is too open, 0700 (or 0750 for a group) is needed", dir,
+                 (unsigned)st.st_mode & 07777u);
+        return false;
+    }
+    umask(st.st_mode & 0050 ? 0007 : 0077); /* of the sockets */
+    return true;
+}
+
+bool beamd_directory_start(beamd_service *self, char *why, size_t size)
+{
+    const char *dir = self->config.runtime_dir;
+    if (!check_directory(dir, why, size)) {
+        return false;
+    }
+    /* libzmq unlinks a socket that is in the way: without a lock a second daemon would silently
+     * take over the first one's clients. */
+    char path[BEAMD_RUNTIME_DIR_BYTES + 16];
+    snprintf(path, sizeof path, "%s/beamd.lock", dir);
+    self->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (self->lock_fd < 0) {
+        snprintf(why, size, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    if (flock(self->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        snprintf(why, size, "%s: another beamd runs in this directory", path);
+        return false;
+    }
+    return true;
+}
+
+void beamd_directory_stop(beamd_service *self)
+{
+    if (self->lock_fd >= 0) {
+        close(
+            self->lock_fd); /* the file stays: unlinking it would let two daemons hold two locks */
+        self->lock_fd = -1;
+    }
+}
+
+bool beamd_notify_start(beamd_service *self, char *why, size_t size)
+{
+    if (!beamd_notify_open(&self->notify)) {
+        snprintf(why, size, "NOTIFY_SOCKET: not usable");
+        return false;
+    }
+    return true;
+}
+
+void beamd_notify_stop(beamd_service *self)
+{
+    beamd_notify_close(&self->notify);
+}
+
+bool beamd_loop_start(beamd_service *self, char *why, size_t size)
+{
+    signal(SIGPIPE, SIG_IGN);
+    self->loop = beamd_loop_create();
+    if (!self->loop) {
+        snprintf(why, size, "libev found no usable backend");
+    }
+    return self->loop != NULL;
+}
+
+void beamd_loop_stop(beamd_service *self)
+{
+    beamd_loop_destroy(&self->loop);
+}
+
+bool beamd_core_start(beamd_service *self, char *why, size_t size)
+{
+    beamd_core_io io = beamd_service_io;
+    io.arg = self;
+    self->core = beamd_core_create(&self->config, &io, beamd_clock_ns());
+    if (!self->core) {
+        snprintf(why, size, "out of memory");
+    }
+    return self->core != NULL;
+}
+
+void beamd_core_stop(beamd_service *self)
+{
+    beamd_core_destroy(&self->core);
+}
+
+static void reap(beamd_service *self, beamd_pool *pool)
+{
+    beamd_job *job;
+    beamd_pool_acknowledge(pool);
+    while ((job = beamd_pool_reap(pool)) != NULL) {
+        beamd_core_done(self->core, beamd_clock_ns(), job);
+    }
+}
+
+static void solvers_event(void *arg, int events)
+{
+    beamd_service *self = arg;
+    (void)events;
+    reap(self, self->solvers);
+}
+
+static void background_event(void *arg, int events)
+{
+    beamd_service *self = arg;
+    (void)events;
+    reap(self, self->background);
+}
+
+bool beamd_pools_start(beamd_service *self, char *why, size_t size)
+{
+    self->solvers = beamd_pool_create((unsigned)self->config.workers, 0, "solve");
+    self->background = beamd_pool_create(1, BACKGROUND_NICENESS, "refresh");
+    if (self->solvers && self->background) {
+        self->solved = beamd_watch_io(self->loop, beamd_pool_fd(self->solvers), BEAMD_READ,
+                                      solvers_event, self);
+        self->refreshed = beamd_watch_io(self->loop, beamd_pool_fd(self->background), BEAMD_READ,
+                                         background_event, self);
+    }
+    if (!self->solved || !self->refreshed) {
+        snprintf(why, size, "threads or descriptors are refused: %s", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* Jobs under way work in the core's memory: they are told to end, waited for and taken back. */
+void beamd_pools_stop(beamd_service *self)
+{
+    beamd_core_abandon(self->core, beamd_clock_ns());
+    beamd_watch_destroy(&self->solved);
+    beamd_watch_destroy(&self->refreshed);
+    beamd_pool *const pools[] = {self->solvers, self->background};
+    for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++) {
+        if (pools[i]) {
+            beamd_pool_join(pools[i]);
+            reap(self, pools[i]);
+        }
+    }
+    beamd_pool_destroy(&self->solvers);
+    beamd_pool_destroy(&self->background);
+}

@@ -1,0 +1,178 @@
+/* The sockets, and how the core reaches them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "service.h"
+
+enum { HTTP_TIMEOUT_MS = 5000 };
+
+static uint64_t io_clock(void *arg)
+{
+    (void)arg;
+    return beamd_clock_ns();
+}
+
+static bool io_reply(void *arg, beamd_channel channel, const void *identity, size_t identity_bytes,
+                     const unsigned char *frame, size_t bytes)
+{
+    beamd_service *self = arg;
+    const beamd_frame frames[] = {{identity, identity_bytes}, {frame, bytes}};
+    beamd_zsock *socket = channel == BEAMD_CHANNEL_CSI ? self->csi : self->control;
+    return socket && beamd_zsock_send(socket, frames, 2);
+}
+
+static bool io_publish(void *arg, const void *topic, size_t topic_bytes, const unsigned char *frame,
+                       size_t bytes)
+{
+    beamd_service *self = arg;
+    const beamd_frame frames[] = {{topic, topic_bytes}, {frame, bytes}};
+    return self->beams && beamd_zsock_send(self->beams, frames, 2);
+}
+
+static bool io_can_solve(void *arg)
+{
+    const beamd_service *self = arg;
+    return beamd_pool_busy(self->solvers) < beamd_pool_workers(self->solvers);
+}
+
+static bool io_solve(void *arg, beamd_job *job)
+{
+    beamd_service *self = arg;
+    return beamd_pool_submit(self->solvers, job);
+}
+
+static bool io_can_refresh(void *arg)
+{
+    const beamd_service *self = arg;
+    return beamd_pool_busy(self->background) < beamd_pool_workers(self->background);
+}
+
+static bool io_refresh(void *arg, beamd_job *job)
+{
+    beamd_service *self = arg;
+    return beamd_pool_submit(self->background, job);
+}
+
+const beamd_core_io beamd_service_io = {.clock_ns = io_clock,
+                                        .reply = io_reply,
+                                        .publish = io_publish,
+                                        .can_solve = io_can_solve,
+                                        .solve = io_solve,
+                                        .can_refresh = io_can_refresh,
+                                        .refresh = io_refresh};
+
+static void take(beamd_service *self, beamd_channel channel, const beamd_message *message)
+{
+    beamd_core_message(self->core, beamd_clock_ns(), channel, message->frame[0].data,
+                       message->frame[0].bytes, message->frame[1].data, message->frame[1].bytes,
+                       message->count - 1);
+}
+
+static void csi_message(void *arg, const beamd_message *message)
+{
+    take(arg, BEAMD_CHANNEL_CSI, message);
+}
+
+static void control_message(void *arg, const beamd_message *message)
+{
+    take(arg, BEAMD_CHANNEL_CONTROL, message);
+}
+
+/* XPUB: one byte 1 or 0 (subscribe, unsubscribe), then the prefix. Anything else is a peer's own
+ * message. */
+static void beams_message(void *arg, const beamd_message *message)
+{
+    beamd_service *self = arg;
+    const unsigned char *data = message->frame[0].data;
+    if (message->count == 1 && message->frame[0].bytes >= 1 && data[0] == 1) {
+        beamd_core_subscribed(self->core, data + 1, message->frame[0].bytes - 1);
+    }
+}
+
+bool beamd_sockets_start(beamd_service *self, char *why, size_t size)
+{
+    const beamd_config *config = &self->config;
+    self->zmq = beamd_zmq_create();
+    if (!self->zmq) {
+        snprintf(why, size, "no ZeroMQ context");
+        return false;
+    }
+    /* Twice the limit is still read, so that its sender learns what was wrong; beyond it ZeroMQ
+     * hangs up. */
+    beamd_zsock_options options = {.queue_messages = (int)config->queue_messages,
+                                   .message_bytes = (int64_t)config->message_kib * 2048,
+                                   .linger_ms = (int)config->linger_ms,
+                                   .per_turn = &config->messages_per_turn,
+                                   .arg = self};
+    options.endpoint = config->csi_endpoint;
+    options.callback = csi_message;
+    self->csi = beamd_zsock_router(self->zmq, self->loop, &options, why, size);
+    if (!self->csi) {
+        return false;
+    }
+    options.endpoint = config->control_endpoint;
+    options.callback = control_message;
+    self->control = beamd_zsock_router(self->zmq, self->loop, &options, why, size);
+    if (!self->control) {
+        return false;
+    }
+    options.endpoint = config->beams_endpoint;
+    options.callback = beams_message;
+    options.message_bytes = 256; /* subscriptions only */
+    self->beams = beamd_zsock_xpub(self->zmq, self->loop, &options, why, size);
+    return self->beams != NULL;
+}
+
+void beamd_sockets_stop(beamd_service *self)
+{
+    beamd_zsock_destroy(&self->beams);
+    beamd_zsock_destroy(&self->control);
+    beamd_zsock_destroy(&self->csi);
+    beamd_zmq_destroy(&self->zmq);
+}
+
+static size_t metrics_page(void *arg, char *out, size_t size)
+{
+    beamd_service *self = arg;
+    const uint64_t now_ns = beamd_clock_ns();
+    beamd_text text = {out, size, 0};
+    beamd_gauges gauges = {.log_suppressed = beamd_log_suppressed()};
+    beamd_core_gauges(self->core, now_ns, &gauges);
+    beamd_metrics_render(beamd_core_metrics(self->core), &gauges, &text);
+    const size_t clusters = beamd_core_cluster_gauges(self->core, now_ns, self->gauges,
+                                                      (size_t)self->config.metrics_clusters);
+    beamd_metrics_render_clusters(self->gauges, clusters, &text);
+    /* ages and counters have no more digits at the second call than this */
+    return text.used + (out ? 0 : 32 * (clusters + 64));
+}
+
+bool beamd_metrics_start(beamd_service *self, char *why, size_t size)
+{
+    self->gauges = calloc(1024, sizeof *self->gauges); /* the largest metrics_clusters */
+    if (!self->gauges) {
+        snprintf(why, size, "out of memory");
+        return false;
+    }
+    if (strcmp(self->config.metrics_endpoint, "off") == 0) {
+        return true;
+    }
+    beamd_metrics *metrics = beamd_core_metrics(self->core);
+    const beamd_http_options options = {.endpoint = self->config.metrics_endpoint,
+                                        .connections = (unsigned)self->config.metrics_connections,
+                                        .timeout_ms = HTTP_TIMEOUT_MS,
+                                        .page = metrics_page,
+                                        .arg = self,
+                                        .requests = &metrics->http_requests,
+                                        .refused = &metrics->http_refused};
+    self->http = beamd_http_create(self->loop, &options, why, size);
+    return self->http != NULL;
+}
+
+void beamd_metrics_stop(beamd_service *self)
+{
+    beamd_http_destroy(&self->http);
+    free(self->gauges);
+    self->gauges = NULL;
+}
