@@ -71,6 +71,7 @@ typedef struct beamd_solve_job {
     beam_result result;
     beam_quality quality; /* of `out`, exact */
     double merit;         /* of `out` */
+    bool rate_end_cut;    /* time ran out while the best rate was computed */
     bool below_classical; /* the solver's answer was worse than the classical one: our bug */
     int sensing_columns;  /* most of any station */
     unsigned char *beam_bytes, *sensing_bytes;

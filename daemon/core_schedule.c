@@ -162,6 +162,10 @@ static void take_ideal(beamd_cluster *c, uint64_t now_ns)
         c->ideal_csi_generation = c->csi_generation;
         c->ideal_at_ns = now_ns;
         c->has_ideal = true;
+        if (job->rate_end_cut) { /* due at once */
+            c->ideal_at_ns = 0;
+            c->ideal_csi_generation = 0;
+        }
     }
     if (c->ideal_users_generation == job->users_generation &&
         job->quality.wsr_worst_case_bps_hz > c->ideal.wsr_ideal_bps_hz) {

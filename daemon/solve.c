@@ -40,9 +40,24 @@ static beam_code lay_evaluator(beamd_solve_job *self)
     return code;
 }
 
+/* The best rate may take half of the time at most: an answer with a rough zero point is worth more
+ * than none. The background job makes a cut one good soon. */
+static beam_code find_rate_end(beamd_solve_job *self)
+{
+    const uint64_t stop_at_ns = self->stop_at_ns, now_ns = beamd_clock_ns();
+    if (stop_at_ns > now_ns) {
+        self->stop_at_ns = now_ns + (stop_at_ns - now_ns) / 2;
+    }
+    const beam_code code = beam_solver_compute_rate_end(self->solver, &self->error);
+    self->rate_end_cut = solve_expired(self);
+    self->stop_at_ns = stop_at_ns;
+    return code;
+}
+
 static beam_code prepare_ideal(beamd_solve_job *self)
 {
     beam_code code = BEAM_OK;
+    self->rate_end_cut = false;
     if (!self->need_sensing_end || !self->need_rate_end) { /* something is known */
         code = beam_solver_set_ideal(self->solver, &self->ideal, &self->error);
     }
@@ -50,7 +65,7 @@ static beam_code prepare_ideal(beamd_solve_job *self)
         code = beam_solver_compute_sensing_end(self->solver, &self->error);
     }
     if (code == BEAM_OK && self->need_rate_end) {
-        code = beam_solver_compute_rate_end(self->solver, &self->error);
+        code = find_rate_end(self);
     }
     return code;
 }
@@ -128,29 +143,36 @@ static beam_code evaluate(beamd_solve_job *self)
     return BEAM_OK;
 }
 
-static bool worse_than_classical(const beamd_solve_job *self)
-{
-    const double classical = self->result.classical_merit;
-    return self->merit > classical + MERIT_SLACK * (1 + fabs(classical));
-}
-
 /* "No answer is worse than the classical one" is the solver's promise; here it is held even if that
- * fails. */
+ * fails. With minimum rates a larger merit is right when the classical design falls shorter of
+ * them. */
 static beam_code hold_promise(beamd_solve_job *self)
 {
-    self->below_classical = worse_than_classical(self);
-    if (!self->below_classical) {
+    const double classical = self->result.classical_merit;
+    if (!(self->merit > classical + MERIT_SLACK * (1 + fabs(classical)))) {
         return BEAM_OK;
     }
+    const double merit = self->merit, shortfall = self->quality.shortfall_bps_hz;
     beam_result result;
-    const beam_code code =
-        beam_solver_classical(self->solver, BEAM_CLASSICAL_RZF, BEAM_SENSING_LEAST_CRLB,
-                              self->tradeoff, &self->out.design, &result, &self->error);
+    beam_code code = beam_design_copy(&self->warm.design, &self->out.design, &self->error);
+    if (code == BEAM_OK) {
+        code = beam_solver_classical(self->solver, BEAM_CLASSICAL_RZF, BEAM_SENSING_LEAST_CRLB,
+                                     self->tradeoff, &self->out.design, &result, &self->error);
+    }
+    if (code == BEAM_OK) {
+        code = evaluate(self);
+    }
     if (code != BEAM_OK) {
         return code;
     }
-    self->result.method = BEAM_METHOD_CLASSICAL;
-    return evaluate(self);
+    self->below_classical =
+        self->quality.shortfall_bps_hz <= shortfall * (1 + 1e-9) && self->merit < merit;
+    if (self->below_classical) {
+        self->result.method = BEAM_METHOD_CLASSICAL;
+        return BEAM_OK;
+    }
+    code = beam_design_copy(&self->out.design, &self->warm.design, &self->error);
+    return code == BEAM_OK ? evaluate(self) : code;
 }
 
 static beam_code solve(beamd_solve_job *self)
