@@ -15,6 +15,9 @@ static const double warm_mix = 1e-3;
 static const double mix_start = 0.1, mix_fall = 0.1, mix_share = 0.2, mix_least = 1e-3;
 /* Iterations between certificates (one eigenvalue problem per station). */
 static const int check_period = 3;
+/* A mixture that takes this many is stiff: the metric of R_l from here on. A multiple of
+ * check_period. */
+static const int metric_period = 60;
 /* Relative rounding of ln CRLB: a step may raise it by this much when the slope shows progress. */
 static const double rounding = 1e-13;
 
@@ -45,6 +48,9 @@ void beam_least_crlb_carve(beam_least_crlb *s, beam_arena *arena, int L, int J, 
     s->proj = BEAM_TAKE(arena, beam_complex, rows * (size_t)n);
     s->gram = BEAM_TAKE(arena, beam_complex, rows * (size_t)n);
     s->T = BEAM_TAKE(arena, beam_complex, rows * (size_t)n);
+    s->metric_vector = BEAM_TAKE(arena, double, all);
+    s->metric = BEAM_TAKE(arena, double, rows);
+    s->scratch = BEAM_TAKE(arena, double, all);
     s->isotropic = BEAM_TAKE(arena, beam_complex, rows * (size_t)n);
     s->matrix = BEAM_TAKE(arena, double, 2u * (size_t)n * 2u * (size_t)dp);
     beam_spectrum_carve(&s->spectrum, arena, 2 * n, dp);
@@ -227,8 +233,57 @@ static double inner(const struct beam_descent *d, const double *a, const double 
     return beam_row_inner((int)d->n, a, b);
 }
 
-static void quasi_newton_direction(const beam_least_crlb *s, const struct beam_descent *d,
-                                   double *out)
+/* Eigenvectors and eigenvalues of R_l = (1 - mix) y y^H + mix I/d into s->spectrum. */
+static void station_spectrum(beam_least_crlb *s, int l, double tolerance)
+{
+    const int n = s->sub.r, stride = s->sub.stride, d = s->dimension[l];
+    memset(s->matrix, 0, (size_t)(2 * station_length(s)) * sizeof *s->matrix);
+    beam_row_add(station_length(s), sqrt(1 - s->mix), station_rows(s, s->y, l), s->matrix);
+    for (int i = 0; i < d; i++) {
+        s->matrix[(n + i) * stride + i] = sqrt(s->mix / d);
+    }
+    beam_spectrum_compute(&s->spectrum, n + d, s->sub.Dp, s->matrix, 0, tolerance);
+}
+
+/* Stiffness grows where R_l is small, as 1/mix: R_l itself, taken now and then, is the metric that
+ * evens it out. */
+static void take_metric(beam_least_crlb *s)
+{
+    const int n = s->sub.r;
+    for (int l = 0; l < s->sub.L; l++) {
+        double *vector = station_rows(s, s->metric_vector, l), *weight = s->metric + l * n;
+        station_spectrum(s, l, 1e-10);
+        memset(vector, 0, (size_t)station_length(s) * sizeof *vector);
+        memset(weight, 0, (size_t)n * sizeof *weight);
+        for (int i = 0; i < s->spectrum.rank && i < n; i++) {
+            weight[i] = s->spectrum.rho[i] / s->spectrum.rho[0];
+            memcpy(vector + (size_t)(i * s->sub.stride),
+                   s->spectrum.vector + (size_t)(i * s->sub.stride),
+                   (size_t)s->sub.stride * sizeof *vector);
+        }
+    }
+    s->preconditioned = true;
+}
+
+/* out <- metric times in; they may be the same array. */
+static void apply_metric(const beam_least_crlb *s, const double *in, double *out)
+{
+    const int n = s->sub.r, stride = s->sub.stride, dp = s->sub.Dp;
+    for (int i = 0; i < s->sub.rows; i++) {
+        const int l = i / n;
+        const double *vector = station_rows(s, s->metric_vector, l);
+        double sum[4 * BEAM_MAX_TARGETS] = {0};
+        for (int k = 0; k < s->dimension[l]; k++) {
+            double re, im;
+            beam_row_dot(dp, vector + (size_t)(k * stride), in + (size_t)(i * stride), &re, &im);
+            beam_row_axpy(dp, re * s->metric[l * n + k], im * s->metric[l * n + k],
+                          vector + (size_t)(k * stride), sum);
+        }
+        memcpy(out + (size_t)(i * stride), sum, (size_t)stride * sizeof *out);
+    }
+}
+
+static void quasi_newton_direction(beam_least_crlb *s, const struct beam_descent *d, double *out)
 {
     double alpha[BEAM_LEAST_MEMORY];
     memcpy(out, s->grad, d->n * sizeof *out);
@@ -237,9 +292,14 @@ static void quasi_newton_direction(const beam_least_crlb *s, const struct beam_d
         alpha[i] = d->rho[k] * inner(d, s->steps + (size_t)k * d->n, out);
         beam_row_add((int)d->n, -alpha[i], s->changes + (size_t)k * d->n, out);
     }
+    const double *y = s->changes + (size_t)d->newest * d->n, *scaled = y;
+    if (s->preconditioned) {
+        apply_metric(s, out, out);
+        apply_metric(s, y, s->scratch);
+        scaled = s->scratch;
+    }
     if (d->kept > 0) {
-        const double *y = s->changes + (size_t)d->newest * d->n;
-        beam_row_scale((int)d->n, 1 / (d->rho[d->newest] * inner(d, y, y)), out);
+        beam_row_scale((int)d->n, 1 / (d->rho[d->newest] * inner(d, y, scaled)), out);
     }
     for (int i = d->kept - 1; i >= 0; i--) {
         const int k = (d->newest - i + BEAM_LEAST_MEMORY) % BEAM_LEAST_MEMORY;
@@ -339,6 +399,7 @@ static void descend(beam_least_crlb *s, beam_problem *p, double tolerance, int m
         return;
     }
     out->status = BEAM_LEAST_STALLED;
+    s->preconditioned = false;
     bool moving = true;
     for (int since = 0;; since++) {
         const bool last = !moving || out->iterations >= max_iterations;
@@ -357,6 +418,12 @@ static void descend(beam_least_crlb *s, beam_problem *p, double tolerance, int m
                 s->mix *= mix_fall;
                 moving = settle(s, p, &d, out);
                 since = 0;
+                if (s->preconditioned) {
+                    take_metric(s);
+                }
+            } else if (since > 0 && since % metric_period == 0) {
+                take_metric(s);
+                d.kept = 0;
             }
         }
         moving = iterate(s, p, &d, out);
@@ -377,12 +444,7 @@ static void write_rows(beam_least_crlb *s, const beam_problem *p, double *x)
         double *y = station_rows(s, s->y, l),
                *rows = x + (size_t)((p->first[l] + p->K[l]) * p->stride);
         const double *span = s->span + (size_t)(l * n * p->stride);
-        memset(s->matrix, 0, (size_t)(2 * station_length(s)) * sizeof *s->matrix);
-        beam_row_add(station_length(s), sqrt(1 - s->mix), y, s->matrix);
-        for (int i = 0; i < d; i++) {
-            s->matrix[(n + i) * stride + i] = sqrt(s->mix / d);
-        }
-        beam_spectrum_compute(&s->spectrum, n + d, dp, s->matrix, 0, 1e-14);
+        station_spectrum(s, l, 1e-14);
         int used = s->spectrum.rank < p->r ? s->spectrum.rank : p->r;
         used = used < n ? used : n;
         double power = 0;

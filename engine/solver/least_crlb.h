@@ -45,6 +45,10 @@ typedef struct beam_least_crlb {
     double *span; /* [L][2J] rows of the problem: orthonormal basis, zero rows beyond dimension */
     double *z, *y, *grad, *z_next, *grad_next, *direction; /* [L][2J] rows of span coordinates */
     double *steps, *changes;                               /* [BEAM_LEAST_MEMORY] such arrays */
+    double *metric_vector; /* [L][2J] rows: eigenvectors of R_l when the metric was taken */
+    double *metric;        /* [L][2J] its eigenvalues over the largest */
+    double *scratch;       /* [L][2J] rows */
+    bool preconditioned;   /* the metric is in use */
     beam_complex *proj, *gram, *T;
     beam_complex *isotropic; /* [L][2J][2J] Gram matrix of I/d */
     double mix;
