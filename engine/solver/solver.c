@@ -1,0 +1,485 @@
+/* BOBLRBF, default mode (MATH 5): the exact lower level in its smoothed dual, smooth Tchebycheff
+ * scalarisation per preference, quasi-Newton with the smoothing annealed, retraction for the
+ * budgets; best of that, the warm start and the classical design by exact merit. */
+#include <math.h>
+#include <string.h>
+
+#include "model/row.h"
+#include "solver/solver_internal.h"
+
+/* Smoothing m of MATH 2 per stage. Cold starts pass the wide stages to leave bad nulls; a warm
+ * start is near its optimum. */
+static const double cold_stages[] = {1.0, 0.3, 0.1, 0.03, 0.01};
+static const double warm_stages[] = {0.1, 0.03, 0.01};
+static const double rate_stages[] = {1.0, 0.3, 0.1, 0.03, 0.01};
+enum { COLD_STAGES = 5, WARM_STAGES = 3, RATE_STAGES = 5 };
+
+static const double temperature = 0.02;
+static const double split_smoothing =
+    0.03; /* of the search for the classical power split; the result is exact */
+enum { SPLIT_EVALUATIONS = 12 };
+static const double sensing_tolerance = 1e-9;
+enum { SENSING_ITERATIONS = 4000 };
+
+beam_solver_options beam_solver_options_default(void)
+{
+    const beam_solver_options o = {
+        .max_iterations = 400, .tolerance = 1e-6, .expired = NULL, .expired_arg = NULL};
+    return o;
+}
+
+static int largest_dimension(const beam_dims *d)
+{
+    const int columns = d->users + 2 * d->targets;
+    return columns < d->antennas ? columns : d->antennas;
+}
+
+static void carve(beam_solver *s, beam_arena *arena, const beam_dims *d)
+{
+    const int r = beam_design_sensing_max(d), D = largest_dimension(d);
+    const size_t rows = (size_t)(d->users + d->stations * r), stride = 2u * (size_t)beam_pad4(D);
+    const size_t point = rows * stride, n = point + (size_t)beam_pad4(d->stations);
+    beam_problem_carve(&s->problem, arena, d, r, true);
+    beam_robust_carve(&s->robust, arena, d, D, r);
+    beam_objective_carve(&s->objective, arena, d, D, r);
+    beam_lbfgs_carve(&s->lbfgs, arena, (int)n);
+    beam_classical_carve(&s->classical, arena, d->users, D);
+    beam_least_crlb_carve(&s->least, arena, d->stations, d->targets, D);
+    s->y = BEAM_TAKE(arena, double, n);
+    s->y_best = BEAM_TAKE(arena, double, n);
+    s->sensing = BEAM_TAKE(arena, double, point);
+    s->unit = BEAM_TAKE(arena, double, point);
+    s->rate_end.x = BEAM_TAKE(arena, double, point);
+    s->candidate.x = BEAM_TAKE(arena, double, point);
+    s->answer.x = BEAM_TAKE(arena, double, point);
+    s->spare.x = BEAM_TAKE(arena, double, point);
+    for (int i = 0; i < BEAM_FRONT_SCAN; i++) {
+        s->pool[i].x = BEAM_TAKE(arena, double, point);
+    }
+}
+
+size_t beam_solver_memsize(const beam_dims *dims)
+{
+    beam_solver probe;
+    beam_arena arena = {NULL, 0};
+    if (beam_dims_check(dims, NULL)) {
+        return 0;
+    }
+    (void)BEAM_TAKE(&arena, beam_solver, 1);
+    carve(&probe, &arena, dims);
+    return arena.used;
+}
+
+beam_code beam_solver_init(beam_solver **out, const beam_dims *dims, void *memory, size_t size,
+                           beam_error *err)
+{
+    const beam_code code = beam_dims_check(dims, err);
+    if (code) {
+        return code;
+    }
+    if (!memory || size < beam_solver_memsize(dims)) {
+        return beam_fail(err, BEAM_E_INVALID, "memory", "%zu bytes given, %zu needed", size,
+                         beam_solver_memsize(dims));
+    }
+    beam_arena arena = {memory, 0};
+    beam_solver *s = BEAM_TAKE(&arena, beam_solver, 1);
+    memset(memory, 0, size);
+    s->max = *dims;
+    s->options = beam_solver_options_default();
+    carve(s, &arena, dims);
+    *out = s;
+    return BEAM_OK;
+}
+
+void beam_solver_set_options(beam_solver *self, const beam_solver_options *options)
+{
+    self->options = *options;
+}
+
+size_t beam_solver_point_bytes(const beam_solver *s)
+{
+    return (size_t)s->problem.rows * (size_t)s->problem.stride * sizeof(double);
+}
+
+beam_code beam_solver_load(beam_solver *self, const beam_scene *scene, beam_error *err)
+{
+    const beam_dims *a = &self->max, *b = &scene->dims;
+    if (a->stations != b->stations || a->antennas != b->antennas || a->targets != b->targets ||
+        b->users > a->users) {
+        return beam_fail(err, BEAM_E_INVALID, "dims",
+                         "the scene has other sizes than the solver was made for");
+    }
+    const beam_code code = beam_problem_load(&self->problem, scene, true, err);
+    if (code) {
+        return code;
+    }
+    beam_robust_reset(&self->robust, &self->problem);
+    self->objective.p = &self->problem;
+    self->objective.rb = &self->robust;
+    memcpy(self->user_station, scene->user_station, (size_t)b->users * sizeof(int));
+    memcpy(self->power_w, scene->station_power_w, (size_t)b->stations * sizeof(double));
+    self->has_floors = false;
+    for (int u = 0; u < b->users; u++) {
+        self->has_floors = self->has_floors || scene->user_min_rate_bps_hz[u] > 0.0;
+    }
+    self->loaded = true;
+    self->have_sensing_rows = self->have_rate_point = self->have_classical = false;
+    return BEAM_OK;
+}
+
+bool beam_solver_measure(beam_solver *s, beam_point *point)
+{
+    beam_problem *p = &s->problem;
+    point->wsr = p->U > 0 ? beam_robust_exact(&s->robust, point->x) : 0.0;
+    point->crlb = 0.0;
+    point->shortfall = 0.0;
+    for (int u = 0; u < p->U; u++) {
+        point->shortfall += fmax(0.0, p->min_rate[u] - s->robust.rate[u]);
+    }
+    if (p->crlb.counted > 0) {
+        beam_problem_sensing_gram(p, point->x, s->objective.proj, s->objective.gram);
+        point->crlb = beam_crlb_value(&p->crlb, s->objective.gram, NULL, NULL);
+    }
+    return isfinite(point->wsr) && !isnan(point->crlb);
+}
+
+double beam_solver_point_merit(const beam_solver *s, beam_preference u, const beam_point *p)
+{
+    const double f1 = beam_loss_rate(&s->ideal, p->wsr),
+                 f2 = beam_loss_sensing(&s->ideal, isfinite(p->crlb), p->crlb);
+    const double floor = p->shortfall > 0.0 && s->ideal.wsr_ideal_bps_hz > 0.0
+                             ? 2e3 * p->shortfall / s->ideal.wsr_ideal_bps_hz
+                             : 0.0;
+    return beam_merit(&s->ideal, u, f1, f2) + floor;
+}
+
+void beam_solver_copy_point(const beam_solver *s, beam_point *to, const beam_point *from)
+{
+    double *x = to->x;
+    *to = *from;
+    to->x = x;
+    memcpy(x, from->x, beam_solver_point_bytes(s));
+}
+
+void beam_solver_fill_result(const beam_solver *s, beam_preference u, const beam_point *p,
+                             beam_result *result)
+{
+    result->wsr_worst_case_bps_hz = p->wsr;
+    result->crlb_valid = isfinite(p->crlb) && s->problem.crlb.counted > 0;
+    result->crlb_m2 = result->crlb_valid ? p->crlb : 0.0;
+    result->f1 = beam_loss_rate(&s->ideal, p->wsr);
+    result->f2 = beam_loss_sensing(&s->ideal, isfinite(p->crlb), p->crlb);
+    result->merit = beam_merit(&s->ideal, u, result->f1, result->f2);
+}
+
+/* The least-CRLB rows (geometry and budgets) and RZF beams beside them, each of power 1 per
+ * station. */
+beam_code beam_solver_prepare(beam_solver *s, beam_error *err)
+{
+    beam_problem *p = &s->problem;
+    if (!s->loaded) {
+        return beam_fail(err, BEAM_E_INVALID, "scene", "no scene is loaded");
+    }
+    if (!s->have_sensing_rows) {
+        memset(s->sensing, 0, beam_solver_point_bytes(s));
+        (void)beam_least_crlb_solve(&s->least, p, sensing_tolerance, SENSING_ITERATIONS, false,
+                                    s->sensing);
+        s->have_sensing_rows = true;
+    }
+    if (!s->have_classical) {
+        memcpy(s->unit, s->sensing, beam_solver_point_bytes(s));
+        beam_classical_beams(&s->classical, p, BEAM_CLASSICAL_RZF, s->unit);
+        s->have_classical = true;
+    }
+    return BEAM_OK;
+}
+
+beam_code beam_solver_compute_sensing_end(beam_solver *self, beam_error *err)
+{
+    const beam_code code = beam_solver_prepare(self, err);
+    if (code) {
+        return code;
+    }
+    beam_problem *p = &self->problem;
+    self->ideal.crlb_min_m2 = 0.0;
+    if (p->crlb.counted > 0) {
+        beam_problem_sensing_gram(p, self->sensing, self->objective.proj, self->objective.gram);
+        const double crlb = beam_crlb_value(&p->crlb, self->objective.gram, NULL, NULL);
+        if (isnan(crlb)) {
+            return beam_fail(err, BEAM_E_NUMERIC, "targets", "the least CRLB is not a number");
+        }
+        self->ideal.crlb_min_m2 = isfinite(crlb) ? crlb : 0.0;
+    }
+    self->have_ideal_sensing = true;
+    return BEAM_OK;
+}
+
+beam_code beam_solver_set_ideal(beam_solver *self, const beam_ideal *ideal, beam_error *err)
+{
+    if (!(ideal->wsr_ideal_bps_hz >= 0.0) || !isfinite(ideal->wsr_ideal_bps_hz)) {
+        return beam_fail(err, BEAM_E_INVALID, "wsr_ideal_bps_hz",
+                         "must be finite and not negative");
+    }
+    if (!(ideal->crlb_min_m2 >= 0.0) || !isfinite(ideal->crlb_min_m2)) {
+        return beam_fail(err, BEAM_E_INVALID, "crlb_min_m2", "must be finite and not negative");
+    }
+    self->ideal = *ideal;
+    self->have_ideal_rate = self->have_ideal_sensing = true;
+    return BEAM_OK;
+}
+
+beam_ideal beam_solver_ideal(const beam_solver *self)
+{
+    return self->ideal;
+}
+
+void beam_solver_set_preference(beam_solver *s, beam_preference u)
+{
+    beam_objective *o = &s->objective;
+    o->goal = BEAM_GOAL_TCHEBYCHEFF;
+    o->ideal = s->ideal;
+    o->temperature = temperature;
+    o->p1 = o->p2 = 0.5;
+    beam_objective_set_preference(o, u);
+}
+
+static bool expired(const beam_solver *s)
+{
+    return s->options.expired && s->options.expired(s->options.expired_arg);
+}
+
+beam_status beam_solver_descend(beam_solver *s, const double *stages, int count, int iterations,
+                                double tolerance, const double *start, beam_point *out,
+                                beam_result *result)
+{
+    beam_objective *o = &s->objective;
+    beam_lbfgs *q = &s->lbfgs;
+    beam_status status = BEAM_STATUS_CONVERGED;
+    beam_objective_encode(o, start, s->y);
+    beam_lbfgs_reset(q, beam_objective_size(&s->problem));
+    q->stop = s->options.expired;
+    q->stop_arg = s->options.expired_arg;
+    q->iterations = q->evaluations = 0;
+    o->floor_penalty = s->has_floors ? 10.0 : 0.0;
+    memset(o->floor_multiplier, 0, sizeof o->floor_multiplier);
+    for (int k = 0; k < count; k++) {
+        double value;
+        s->robust.warm = 0;
+        o->smoothing = stages[k];
+        const beam_lbfgs_end end = beam_lbfgs_minimise(
+            q, s->y, beam_objective_value, o, iterations - q->iterations, tolerance, &value);
+        beam_objective_update(o);
+        if (end == BEAM_LBFGS_STOPPED) {
+            status = BEAM_STATUS_TIME_LIMIT;
+            break;
+        }
+        if (end == BEAM_LBFGS_LIMIT) {
+            status = BEAM_STATUS_ITERATION_LIMIT;
+            break;
+        }
+        if (end == BEAM_LBFGS_NUMERIC) {
+            status = BEAM_STATUS_NUMERIC;
+            break;
+        }
+    }
+    result->iterations += q->iterations;
+    result->evaluations += q->evaluations;
+    beam_objective_decode(o, s->y, out->x);
+    if (!beam_solver_measure(s, out)) {
+        return BEAM_STATUS_NUMERIC;
+    }
+    return status;
+}
+
+typedef struct split_context {
+    beam_solver *s;
+    beam_preference u;
+} split_context;
+
+/* Merit at slightly smoothed worst cases: enough to choose the split. */
+static double split_merit(void *arg, const double *x)
+{
+    const split_context *c = arg;
+    beam_solver *s = c->s;
+    beam_problem *p = &s->problem;
+    double crlb = 0.0;
+    const double wsr = p->U > 0 ? beam_robust_smooth(&s->robust, x, split_smoothing) : 0.0;
+    if (p->crlb.counted > 0) {
+        beam_problem_sensing_gram(p, x, s->objective.proj, s->objective.gram);
+        crlb = beam_crlb_value(&p->crlb, s->objective.gram, NULL, NULL);
+    }
+    return beam_merit(&s->ideal, c->u, beam_loss_rate(&s->ideal, wsr),
+                      beam_loss_sensing(&s->ideal, isfinite(crlb), crlb));
+}
+
+static void split_point(beam_solver *s, beam_preference u, const double *unit, beam_point *out)
+{
+    split_context c = {s, u};
+    double share = 0.0;
+    s->robust.warm = 0;
+    (void)beam_classical_split(&s->problem, unit, split_merit, &c, SPLIT_EVALUATIONS, out->x,
+                               &share);
+    (void)beam_solver_measure(s, out);
+}
+
+void beam_solver_classical_point(beam_solver *s, beam_preference u, beam_point *out)
+{
+    split_point(s, u, s->unit, out);
+}
+
+beam_code beam_solver_classical(beam_solver *self, beam_classical kind, beam_sensing_design sensing,
+                                double tradeoff, beam_design *out, beam_result *result,
+                                beam_error *err)
+{
+    const beam_preference u = beam_preference_from_tradeoff(tradeoff);
+    const beam_code code = beam_solver_prepare(self, err);
+    memset(result, 0, sizeof *result);
+    if (code) {
+        return code;
+    }
+    if (!self->have_ideal_rate || !self->have_ideal_sensing) {
+        return beam_fail(err, BEAM_E_INVALID, "ideal", "compute or set the ideal values first");
+    }
+    double *unit = self->candidate.x;
+    memcpy(unit, self->sensing, beam_solver_point_bytes(self));
+    beam_classical_beams(&self->classical, &self->problem, kind, unit);
+    if (sensing == BEAM_SENSING_ISOTROPIC) {
+        beam_classical_isotropic(&self->problem, unit);
+    }
+    split_point(self, u, unit, &self->answer);
+    beam_solver_fill_result(self, u, &self->answer, result);
+    result->method = BEAM_METHOD_CLASSICAL;
+    result->classical_merit = result->merit;
+    beam_problem_export(&self->problem, self->answer.x, out);
+    return BEAM_OK;
+}
+
+beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err)
+{
+    static const beam_classical starts[] = {BEAM_CLASSICAL_RZF, BEAM_CLASSICAL_ZF,
+                                            BEAM_CLASSICAL_WMMSE, BEAM_CLASSICAL_MRT};
+    beam_problem *p = &self->problem;
+    const beam_code code = beam_solver_prepare(self, err);
+    if (code) {
+        return code;
+    }
+    self->rate_end.wsr = -1.0;
+    self->objective.goal = BEAM_GOAL_RATE;
+    self->objective.ideal.wsr_ideal_bps_hz = 0.0;
+    for (int k = 0; k < 4 && p->U > 0; k++) {
+        beam_result ignored = {0};
+        double *start = self->spare.x;
+        memcpy(start, self->sensing, beam_solver_point_bytes(self));
+        beam_classical_beams(&self->classical, p, starts[k], start);
+        beam_classical_compose(p, start, 0.97, start);
+        const beam_status status =
+            beam_solver_descend(self, rate_stages, RATE_STAGES, 1000, self->options.tolerance,
+                                start, &self->candidate, &ignored);
+        if (status != BEAM_STATUS_NUMERIC && self->candidate.wsr > self->rate_end.wsr) {
+            beam_solver_copy_point(self, &self->rate_end, &self->candidate);
+        }
+        if (expired(self)) {
+            break;
+        }
+    }
+    if (p->U > 0 && !(self->rate_end.wsr >= 0.0)) {
+        return beam_fail(err, BEAM_E_NUMERIC, "users", "no start gave a finite worst-case rate");
+    }
+    self->ideal.wsr_ideal_bps_hz = p->U > 0 ? self->rate_end.wsr : 0.0;
+    self->have_ideal_rate = true;
+    self->have_rate_point = p->U > 0;
+    return BEAM_OK;
+}
+
+static beam_code check_solve(const beam_solver *s, double tradeoff, const beam_design *warm,
+                             const beam_design *out, beam_error *err)
+{
+    const beam_problem *p = &s->problem;
+    if (!s->loaded) {
+        return beam_fail(err, BEAM_E_INVALID, "scene", "no scene is loaded");
+    }
+    if (!s->have_ideal_rate || !s->have_ideal_sensing) {
+        return beam_fail(err, BEAM_E_INVALID, "ideal", "compute or set the ideal values first");
+    }
+    if (!(tradeoff >= 0.0 && tradeoff <= 1.0)) {
+        return beam_fail(err, BEAM_E_INVALID, "tradeoff", "%g is not between 0 and 1", tradeoff);
+    }
+    const beam_design *designs[2] = {out, warm};
+    for (int k = 0; k < 2; k++) {
+        const beam_design *d = designs[k];
+        if (d && (d->dims.stations != p->L || d->dims.antennas != p->N || d->dims.users != p->U)) {
+            return beam_fail(err, BEAM_E_INVALID, k ? "warm.dims" : "out.dims",
+                             "other sizes than the scene's");
+        }
+    }
+    if (out->sensing_max < p->r) {
+        return beam_fail(err, BEAM_E_LIMIT, "out.sensing_max", "%d columns; %d are needed",
+                         out->sensing_max, p->r);
+    }
+    return BEAM_OK;
+}
+
+/* Warm beams in these coordinates, scaled into the budgets; false when they are not finite. */
+static bool import_warm(beam_solver *s, const beam_design *warm, beam_point *out)
+{
+    const beam_problem *p = &s->problem;
+    beam_problem_import(p, warm, out->x);
+    for (int l = 0; l < p->L; l++) {
+        const double power = beam_problem_power(p, out->x, l);
+        const int n = (p->first[l + 1] - p->first[l]) * p->stride;
+        if (!isfinite(power)) {
+            return false;
+        }
+        if (power > 1.0) {
+            beam_row_scale(n, 1.0 / sqrt(power), out->x + (size_t)p->first[l] * (size_t)p->stride);
+        }
+    }
+    return beam_solver_measure(s, out);
+}
+
+beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_design *warm,
+                            beam_design *out, beam_result *result, beam_error *err)
+{
+    memset(result, 0, sizeof *result);
+    beam_code code = check_solve(self, tradeoff, warm, out, err);
+    code = code ? code : beam_solver_prepare(self, err);
+    if (code) {
+        return code;
+    }
+    const beam_preference u = beam_preference_from_tradeoff(tradeoff);
+    beam_solver_set_preference(self, u);
+    beam_solver_classical_point(self, u, &self->answer);
+    double best = beam_solver_point_merit(self, u, &self->answer);
+    beam_solver_fill_result(self, u, &self->answer, result);
+    result->classical_merit = result->merit;
+    result->method = BEAM_METHOD_CLASSICAL;
+    const double *start = self->answer.x;
+    if (warm && import_warm(self, warm, &self->spare)) {
+        const double merit = beam_solver_point_merit(self, u, &self->spare);
+        result->warm = true;
+        start = self->spare.x;
+        if (merit < best) {
+            best = merit;
+            result->method = BEAM_METHOD_WARM;
+            beam_solver_copy_point(self, &self->answer, &self->spare);
+        }
+    }
+    result->status = BEAM_STATUS_TIME_LIMIT;
+    if (!expired(self)) {
+        result->status = beam_solver_descend(self, result->warm ? warm_stages : cold_stages,
+                                             result->warm ? WARM_STAGES : COLD_STAGES,
+                                             self->options.max_iterations, self->options.tolerance,
+                                             start, &self->candidate, result);
+        const double merit = beam_solver_point_merit(self, u, &self->candidate);
+        if (result->status != BEAM_STATUS_NUMERIC && merit < best) {
+            result->method = BEAM_METHOD_BOBLRBF;
+            beam_solver_copy_point(self, &self->answer, &self->candidate);
+        }
+    }
+    beam_solver_fill_result(self, u, &self->answer, result);
+    beam_problem_export(&self->problem, self->answer.x, out);
+    if (!isfinite(result->wsr_worst_case_bps_hz)) {
+        return beam_fail(err, BEAM_E_NUMERIC, "scene", "no design with a finite rate was found");
+    }
+    return BEAM_OK;
+}

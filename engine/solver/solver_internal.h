@@ -1,0 +1,64 @@
+/* Inside of beam_solver, shared by solver.c and front.c. */
+#ifndef BEAM_SOLVER_INTERNAL_H
+#define BEAM_SOLVER_INTERNAL_H
+
+#include "beam/solver.h"
+#include "model/problem.h"
+#include "model/robust.h"
+#include "solver/classical.h"
+#include "solver/lbfgs.h"
+#include "solver/least_crlb.h"
+#include "solver/objective.h"
+
+enum { BEAM_FRONT_SCAN = 17 }; /* trade-offs of the first pass of a front */
+
+/* A point with its exact numbers. */
+typedef struct beam_point {
+    double *x;
+    double wsr, crlb; /* crlb INFINITY when some counted target is not identifiable */
+    double shortfall; /* sum of max(0, minimum - rate) */
+} beam_point;
+
+struct beam_solver {
+    beam_dims max;
+    beam_solver_options options;
+    beam_ideal ideal;
+    bool loaded, have_ideal_rate, have_ideal_sensing;
+    bool have_sensing_rows, have_rate_point, have_classical; /* of the scene now loaded */
+    beam_problem problem;
+    beam_robust robust;
+    beam_objective objective;
+    beam_lbfgs lbfgs;
+    beam_classical_work classical;
+    beam_least_crlb least;
+    double *y, *y_best;
+    double *sensing; /* rows: least-CRLB sensing rows, power 1, no beams */
+    double *unit;    /* RZF beams of power 1 with those sensing rows */
+    beam_point rate_end, candidate, answer, spare;
+    beam_point pool[BEAM_FRONT_SCAN]; /* best known along the front; wsr < 0: none */
+    int user_station[BEAM_MAX_USERS];
+    double power_w[BEAM_MAX_STATIONS];
+    bool has_floors;
+};
+
+size_t beam_solver_point_bytes(const beam_solver *s);
+/* Exact numbers of p->x; false when not finite. */
+bool beam_solver_measure(beam_solver *s, beam_point *p);
+/* Merit of MATH 5 plus, with minimum rates, 1000 times the shortfall in units of f1: a point inside
+ * the minima always beats one outside. */
+double beam_solver_point_merit(const beam_solver *s, beam_preference u, const beam_point *p);
+void beam_solver_copy_point(const beam_solver *s, beam_point *to, const beam_point *from);
+/* Stages of falling smoothing from the point in start->x towards `u` (goal of the objective set by
+ * the caller). The result is measured into `out`. */
+beam_status beam_solver_descend(beam_solver *s, const double *stages, int count, int iterations,
+                                double tolerance, const double *start, beam_point *out,
+                                beam_result *result);
+/* Sensing rows and the RZF start of the loaded scene, once. */
+beam_code beam_solver_prepare(beam_solver *s, beam_error *err);
+/* Best classical point (RZF + least-CRLB rows) at a preference into `out`. */
+void beam_solver_classical_point(beam_solver *s, beam_preference u, beam_point *out);
+void beam_solver_set_preference(beam_solver *s, beam_preference u);
+void beam_solver_fill_result(const beam_solver *s, beam_preference u, const beam_point *p,
+                             beam_result *result);
+
+#endif
