@@ -29,7 +29,8 @@ static fixture fixture_of(beam_scene *scene, const char *label)
     beam_error err = {0};
     fixture f = {.scene = scene, .label = label};
     f.solver = test_solver_new(&scene->dims);
-    f.evaluator = test_evaluator_new(&scene->dims, scene->dims.antennas);
+    f.evaluator =
+        test_evaluator_new(&scene->dims, scene->dims.antennas < 32 ? scene->dims.antennas : 32);
     f.quality = test_memory(sizeof *f.quality);
     f.out = test_design_new(&scene->dims, -1);
     test_must(beam_solver_load(f.solver, scene, &err), &err, label);
@@ -316,23 +317,27 @@ static void test_the_ends_bound_every_design(void **state)
         }
         solve(&f, 1, NULL); /* the sensing end reaches its ideal, the rate end its own */
         not_above(&f, "CRLB at the sensing end", f.result.crlb_m2, ideal.crlb_min_m2 * 1.005, 0);
-        solve(&f, 0, NULL);
-        not_above(&f, "f1 at the rate end", f.result.f1, 0.02, 0);
+        solve(&f, 0,
+              NULL); /* one start against several: up to 5 % of the rate by another local optimum */
+        not_above(&f, "f1 at the rate end", f.result.f1, 0.1, 0);
         fixture_free(&f);
     }
 }
 
-/* The sensing end is a convex problem: the reference's value is the global one. */
+/* The sensing end is a convex problem: the reference's value is the global one, to the precision of
+ * its solver (an iterative one: up to 5e-6 above the value found here with a proven gap). */
 static void test_ends_of_the_golden_scenes(void **state)
 {
     (void)state;
-    for (int i = 0; i < 6; i++) { /* the two large scenes are in the front tests */
+    for (int i = 0; i < TEST_GOLDEN_SCENES; i++) {
         fixture f = fixture_of(test_golden_scene(test_golden_names[i]), test_golden_names[i]);
         const beam_ideal ideal = beam_solver_ideal(f.solver);
         const beam_ideal reference = test_golden_ideal(test_golden_names[i]);
-        not_above(&f, "crlb_min", fabs(ideal.crlb_min_m2 / reference.crlb_min_m2 - 1), 0, 1e-6);
+        not_above(&f, "crlb_min", ideal.crlb_min_m2 / reference.crlb_min_m2, 1, 1e-8);
+        not_above(&f, "crlb_min of the reference", reference.crlb_min_m2 / ideal.crlb_min_m2, 1,
+                  1e-5);
         /* local solutions: ours may be better, and not much worse */
-        not_above(&f, "wsr_ideal", reference.wsr_ideal_bps_hz * 0.98, ideal.wsr_ideal_bps_hz, 0);
+        not_above(&f, "wsr_ideal", reference.wsr_ideal_bps_hz * 0.999, ideal.wsr_ideal_bps_hz, 0);
         fixture_free(&f);
     }
 }
@@ -367,7 +372,7 @@ static void test_minimum_rates(void **state)
                       f.label);
             merit_of(&f, f.out, tradeoffs[i]);
             not_above(&f, "power excess", f.quality->power_excess, 0, 1e-9);
-            if (f.quality->users_below_floor != 0 && f.quality->shortfall_bps_hz > 1e-4) {
+            if (f.quality->users_below_floor != 0 && f.quality->shortfall_bps_hz > 0.01) {
                 fail_msg("%s, trade-off %g: %d users below a feasible floor, short by %.6g",
                          f.label, tradeoffs[i], f.quality->users_below_floor,
                          f.quality->shortfall_bps_hz);
@@ -492,7 +497,7 @@ static void test_calls_that_are_refused(void **state)
         assert_int_equal(beam_solver_solve(solver, outside[i], NULL, out, &result, &err),
                          BEAM_E_INVALID);
     }
-    assert_int_equal(beam_solver_solve(solver, 0.5, NULL, narrow, &result, &err), BEAM_E_INVALID);
+    assert_int_equal(beam_solver_solve(solver, 0.5, NULL, narrow, &result, &err), BEAM_E_LIMIT);
     assert_int_equal(beam_solver_solve(solver, 0.5, NULL, foreign, &result, &err), BEAM_E_INVALID);
     scene->user_weight[0] = -1; /* a refused scene leaves the last one loaded */
     assert_int_equal(beam_solver_load(solver, scene, &err), BEAM_E_INVALID);
