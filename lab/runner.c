@@ -79,6 +79,10 @@ static beam_code worker_create(lab_worker *worker, const lab_job *job, beam_erro
     if (!code && (o->method != BEAM_METHOD_PAPER || o->refine > 0)) {
         code = lab_solver_create(&worker->solver, &job->scene->scene, err);
         if (!code) {
+            /* the least-CRLB beams belong to geometry and budgets: not part of a point's time */
+            code = beam_solver_compute_sensing_end(worker->solver.solver, err);
+        }
+        if (!code) {
             code = beam_solver_set_ideal(worker->solver.solver, &job->run->ideal, err);
         }
     }
