@@ -126,36 +126,48 @@ static void matrix_times(const beam_problem *p, const beam_complex *m, const dou
     }
 }
 
-/* B = V diag(sqrt(lambda+)) of all D columns: used when r = D. */
-static void columns_from_spectrum(const beam_problem *p, const beam_complex *m,
-                                  const beam_complex *V, double *b)
+/* Orthonormal basis of span{a_l(p_j), D a_l(p_j)}; returns its dimension, at most r. */
+static int sensing_basis(const beam_problem *p, int l, double *basis)
 {
-    for (int k = 0; k < p->D; k++, b += p->stride) {
-        const double root = sqrt(fmax(m[(ptrdiff_t)k * p->D + k].re, 0.0));
-        for (int i = 0; i < p->D; i++) {
-            b[i] = root * V[(ptrdiff_t)i * p->D + k].re;
-            b[p->Dp + i] = root * V[(ptrdiff_t)i * p->D + k].im;
+    int count = 0;
+    for (int a = 0; a < 2 * p->J && count < p->r; a++) {
+        double *w = basis + (ptrdiff_t)count * p->stride;
+        memcpy(w, p->tx + ((ptrdiff_t)l * 2 * p->J + a) * p->stride, (size_t)p->stride * sizeof *w);
+        const double before = sqrt(beam_row_norm2(p->stride, w));
+        for (int pass = 0; pass < 2; pass++) {
+            for (int i = 0; i < count; i++) {
+                double re, im;
+                const double *b = basis + (ptrdiff_t)i * p->stride;
+                beam_row_dot(p->Dp, b, w, &re, &im);
+                beam_row_axpy(p->Dp, -re, -im, b, w);
+            }
+        }
+        const double rest = sqrt(beam_row_norm2(p->stride, w));
+        if (rest > 1e-12 * before) {
+            beam_row_scale(p->stride, 1.0 / rest, w);
+            count++;
         }
     }
+    return count;
 }
 
-/* B = Q T (T^H Q T)^{-1/2}, T = [a, Da]: B B^H <= Q with the same sensing Gram matrix, so power and
- * interference do not rise, and 2J columns suffice. */
+/* B = Q W (W^H Q W)^{-1/2}, W an orthonormal basis of the directions that sense: B B^H <= Q with
+ * the same sensing Gram matrix, so power and interference do not rise, and r columns suffice. */
 static void columns_that_sense(beam_paper *self, int l, const beam_complex *m, double *b)
 {
     const beam_problem *p = &self->problem;
-    const int n = 2 * p->J;
     beam_complex gram[4 * BEAM_MAX_TARGETS * BEAM_MAX_TARGETS],
         V[4 * BEAM_MAX_TARGETS * BEAM_MAX_TARGETS];
-    const double *t = p->tx + (ptrdiff_t)l * n * p->stride;
-    double *image = self->scratch; /* n rows: fits, n <= N */
+    double *w = self->scratch,
+           *image = self->step; /* r rows each: r <= N, and gamma holds N rows or more */
+    const int n = sensing_basis(p, l, w);
     for (int a = 0; a < n; a++) {
-        matrix_times(p, m, t + (ptrdiff_t)a * p->stride, image + (ptrdiff_t)a * p->stride);
+        matrix_times(p, m, w + (ptrdiff_t)a * p->stride, image + (ptrdiff_t)a * p->stride);
     }
     for (int a = 0; a < n; a++) {
         for (int c = 0; c < n; c++) {
             beam_complex *e = &gram[a * n + c];
-            beam_row_dot(p->Dp, t + (ptrdiff_t)a * p->stride, image + (ptrdiff_t)c * p->stride,
+            beam_row_dot(p->Dp, w + (ptrdiff_t)a * p->stride, image + (ptrdiff_t)c * p->stride,
                          &e->re, &e->im);
         }
     }
@@ -164,10 +176,10 @@ static void columns_that_sense(beam_paper *self, int l, const beam_complex *m, d
     for (int a = 0; a < n; a++) {
         largest = fmax(largest, gram[a * n + a].re);
     }
-    for (int k = 0; k < n; k++, b += p->stride) { /* column k of Q T V diag(mu^{-1/2}) */
-        const double mu = gram[k * n + k].re;
+    for (int k = 0; k < p->r; k++, b += p->stride) { /* column k of Q W V diag(mu^{-1/2}) */
+        const double mu = k < n ? gram[k * n + k].re : 0.0;
         memset(b, 0, (size_t)p->stride * sizeof *b);
-        for (int a = 0; a < n && mu > 1e-13 * largest; a++) {
+        for (int a = 0; a < n && mu > 1e-12 * largest; a++) {
             beam_row_axpy(p->Dp, V[a * n + k].re / sqrt(mu), V[a * n + k].im / sqrt(mu),
                           image + (ptrdiff_t)a * p->stride, b);
         }
@@ -209,11 +221,6 @@ void beam_paper_to_rows(beam_paper *self, const double *gamma, double *rows)
         double *to = rows + (ptrdiff_t)p->first[l] * p->stride;
         memcpy(to, from, (size_t)beams * sizeof *to);
         load_matrix(self, from + beams, m);
-        if (p->r < 2 * p->J) { /* r = N columns: all of Q */
-            beam_paper_eigen(p->D, m, V);
-            columns_from_spectrum(p, m, V, to + beams);
-            continue;
-        }
         if (indefinite) {
             double value[BEAM_MAX_ANTENNAS];
             beam_paper_eigen(p->D, m, V);
