@@ -250,6 +250,31 @@ static beam_code check_solve(const beam_paper *self, int k, const beam_design *s
     return BEAM_OK;
 }
 
+static beam_code check_start(const beam_design *start, beam_error *err)
+{
+    const size_t N = (size_t)start->dims.antennas, U = (size_t)start->dims.users;
+    for (size_t i = 0; i < U * N; i++) {
+        if (!isfinite(start->beams[i].re) || !isfinite(start->beams[i].im)) {
+            return beam_fail(err, BEAM_E_INVALID, "start", "beam of user %zu is not finite", i / N);
+        }
+    }
+    for (int l = 0; l < start->dims.stations; l++) {
+        const beam_complex *b = start->sensing + (size_t)l * (size_t)start->sensing_max * N;
+        if (start->sensing_count[l] < 0 || start->sensing_count[l] > start->sensing_max) {
+            return beam_fail(err, BEAM_E_INVALID, "start",
+                             "station %d has %d sensing columns of %d", l, start->sensing_count[l],
+                             start->sensing_max);
+        }
+        for (size_t i = 0; i < (size_t)start->sensing_count[l] * N; i++) {
+            if (!isfinite(b[i].re) || !isfinite(b[i].im)) {
+                return beam_fail(err, BEAM_E_INVALID, "start",
+                                 "a sensing column of station %d is not finite", l);
+            }
+        }
+    }
+    return BEAM_OK;
+}
+
 typedef struct paper_run {
     beam_paper_report *report;
     void *report_arg;
@@ -371,6 +396,7 @@ beam_code beam_paper_solve(beam_paper *self, int k, unsigned long long seed,
                          "self, out, result and status must be given");
     }
     beam_code code = check_solve(self, k, start, out, err);
+    code = code || !start ? code : check_start(start, err);
     if (code) {
         return code;
     }
