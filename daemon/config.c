@@ -97,10 +97,11 @@ static const config_key keys[] = {
             "the background."),
     REAL(tradeoff, "0.5", 0, 1, "", true,
          "Preference of clusters that have none: 0 communication only, 1 sensing only."),
-    INTEGER(solver_iterations, "400", 1, 100000, "iterations", true,
-            "Quasi-Newton iterations per solution."),
-    REAL(solver_tolerance, "1e-5", 1e-12, 1e-1, "", true,
-         "Relative decrease of the objective at which a stage of the solver ends."),
+    INTEGER(solver_iterations, "0", 0, 100000, "iterations", true,
+            "Quasi-Newton iterations per solution. 0: the solver's own limit."),
+    REAL(solver_tolerance, "0", 0, 0.1, "", true,
+         "Relative decrease of the objective at which a stage of the solver ends. 0: the solver's "
+         "own."),
     INTEGER(stall_ms, "30000", 100, 600000, "ms", true,
             "A solver thread busy with one job for longer counts as dead: the watchdog is no "
             "longer served."),

@@ -25,6 +25,21 @@ static bool refresh_expired(void *arg)
            beamd_clock_ns() >= self->stop_at_ns;
 }
 
+static void set_options(beam_solver *solver, int iterations, double tolerance,
+                        bool (*expired)(void *arg), void *arg)
+{
+    beam_solver_options options = beam_solver_options_default();
+    if (iterations > 0) {
+        options.max_iterations = iterations;
+    }
+    if (tolerance > 0) {
+        options.tolerance = tolerance;
+    }
+    options.expired = expired;
+    options.expired_arg = arg;
+    beam_solver_set_options(solver, &options);
+}
+
 static beam_code lay_evaluator(beamd_solve_job *self)
 {
     if (self->evaluator_users == self->view.scene.dims.users) {
@@ -177,12 +192,7 @@ static beam_code hold_promise(beamd_solve_job *self)
 
 static beam_code solve(beamd_solve_job *self)
 {
-    beam_solver_options options = beam_solver_options_default();
-    options.max_iterations = self->iterations;
-    options.tolerance = self->tolerance;
-    options.expired = solve_expired;
-    options.expired_arg = self;
-    beam_solver_set_options(self->solver, &options);
+    set_options(self->solver, self->iterations, self->tolerance, solve_expired, self);
     beam_code code = beam_solver_load(self->solver, &self->view.scene, &self->error);
     if (code == BEAM_OK) {
         code = lay_evaluator(self);
@@ -221,12 +231,7 @@ void beamd_refresh_run(beamd_job *job)
     beamd_refresh_job *self = (beamd_refresh_job *)job;
     self->start_ns = beamd_clock_ns();
     self->error = (beam_error){0};
-    beam_solver_options options = beam_solver_options_default();
-    options.max_iterations = self->iterations;
-    options.tolerance = self->tolerance;
-    options.expired = refresh_expired;
-    options.expired_arg = self;
-    beam_solver_set_options(self->solver, &options);
+    set_options(self->solver, self->iterations, self->tolerance, refresh_expired, self);
     self->code = beam_solver_load(self->solver, &self->view.scene, &self->error);
     if (self->code == BEAM_OK) {
         self->code = beam_solver_set_ideal(self->solver, &self->ideal, &self->error);
