@@ -25,7 +25,9 @@ int lab_complain(const char *format, ...)
 
 int lab_complain_file(const char *path, const beam_error *err)
 {
-    return lab_complain("%s: %s%s%s", path, err->field, err->field[0] ? ": " : "", err->text);
+    /* the engine's sentences often begin with the field */
+    const bool named = strncmp(err->text, err->field, strlen(err->field)) == 0;
+    return lab_complain("%s: %s%s%s", path, named ? "" : err->field, named ? "" : ": ", err->text);
 }
 
 static void print_option(const lab_option *option)

@@ -11,7 +11,8 @@ typedef struct lab_bench_row {
     char section[32], name[96], unit[24];
     int count; /* samples */
     double median, p10, p90, p99;
-    double target; /* the median must not exceed it; NAN: none */
+    double target; /* the median must not exceed it (at_least: must reach it); NAN: none */
+    bool at_least;
 } lab_bench_row;
 
 typedef struct lab_bench {
@@ -30,6 +31,9 @@ beam_code lab_bench_add(lab_bench *self, const char *section, const char *name, 
                         double *samples, int count, double target, beam_error *err);
 /* One number. */
 beam_code lab_bench_value(lab_bench *self, const char *section, const char *name, const char *unit,
+                          double value, double target, beam_error *err);
+/* One number that must reach `target`. */
+beam_code lab_bench_least(lab_bench *self, const char *section, const char *name, const char *unit,
                           double value, double target, beam_error *err);
 void lab_bench_title(const lab_bench *self, const char *section, const char *about);
 beam_code lab_bench_write(const lab_bench *self, const char *command, const char *path,

@@ -26,14 +26,15 @@ static void print_row(const lab_bench_row *row)
         printf(" %10.4g %10.4g %10.4g %8d", row->p10, row->p90, row->p99, row->count);
     }
     if (!isnan(row->target)) {
-        printf("  target %.4g %s", row->target, row->median <= row->target ? "met" : "MISSED");
+        const bool met = row->at_least ? row->median >= row->target : row->median <= row->target;
+        printf("  %s %.4g: %s", row->at_least ? "at least" : "at most", row->target,
+               met ? "met" : "MISSED");
     }
     puts("");
     fflush(stdout);
 }
 
-beam_code lab_bench_add(lab_bench *self, const char *section, const char *name, const char *unit,
-                        double *samples, int count, double target, beam_error *err)
+static beam_code add_row(lab_bench *self, const lab_bench_row *row, beam_error *err)
 {
     if (self->row_count == self->row_room) {
         const int room = self->row_room ? 2 * self->row_room : 64;
@@ -44,27 +45,49 @@ beam_code lab_bench_add(lab_bench *self, const char *section, const char *name, 
         self->rows = rows;
         self->row_room = room;
     }
-    lab_sort(samples, count);
-    lab_bench_row *row = &self->rows[self->row_count++];
-    *row = (lab_bench_row){.count = count,
-                           .median = lab_quantile(samples, count, 0.5),
-                           .p10 = lab_quantile(samples, count, 0.1),
-                           .p90 = lab_quantile(samples, count, 0.9),
-                           .p99 = lab_quantile(samples, count, 0.99),
-                           .target = target};
-    snprintf(row->section, sizeof row->section, "%s", section);
-    snprintf(row->name, sizeof row->name, "%s", name);
-    snprintf(row->unit, sizeof row->unit, "%s", unit);
+    self->rows[self->row_count++] = *row;
     if (!self->quiet) {
         print_row(row);
     }
     return BEAM_OK;
 }
 
+static lab_bench_row make_row(const char *section, const char *name, const char *unit,
+                              double *samples, int count, double target)
+{
+    lab_sort(samples, count);
+    lab_bench_row row = {.count = count,
+                         .median = lab_quantile(samples, count, 0.5),
+                         .p10 = lab_quantile(samples, count, 0.1),
+                         .p90 = lab_quantile(samples, count, 0.9),
+                         .p99 = lab_quantile(samples, count, 0.99),
+                         .target = target};
+    snprintf(row.section, sizeof row.section, "%s", section);
+    snprintf(row.name, sizeof row.name, "%s", name);
+    snprintf(row.unit, sizeof row.unit, "%s", unit);
+    return row;
+}
+
+beam_code lab_bench_add(lab_bench *self, const char *section, const char *name, const char *unit,
+                        double *samples, int count, double target, beam_error *err)
+{
+    const lab_bench_row row = make_row(section, name, unit, samples, count, target);
+    return add_row(self, &row, err);
+}
+
 beam_code lab_bench_value(lab_bench *self, const char *section, const char *name, const char *unit,
                           double value, double target, beam_error *err)
 {
-    return lab_bench_add(self, section, name, unit, &value, 1, target, err);
+    const lab_bench_row row = make_row(section, name, unit, &value, 1, target);
+    return add_row(self, &row, err);
+}
+
+beam_code lab_bench_least(lab_bench *self, const char *section, const char *name, const char *unit,
+                          double value, double target, beam_error *err)
+{
+    lab_bench_row row = make_row(section, name, unit, &value, 1, target);
+    row.at_least = true;
+    return add_row(self, &row, err);
 }
 
 void lab_bench_machine(char *out, int size)
@@ -122,7 +145,7 @@ beam_code lab_bench_write(const lab_bench *self, const char *command, const char
         put_number(f, "p10", row->p10);
         put_number(f, "p90", row->p90);
         put_number(f, "p99", row->p99);
-        put_number(f, "target", row->target);
+        put_number(f, row->at_least ? "at_least" : "at_most", row->target);
         fputc('}', f);
     }
     fputs("\n]}\n", f);

@@ -7,6 +7,7 @@
 #include "lab/arguments.h"
 #include "lab/bench.h"
 #include "lab/commands.h"
+#include "lab/progress.h"
 
 static const struct lab_section {
     const char *name;
@@ -83,7 +84,7 @@ static int run_sections(lab_bench *bench, const char *only)
 int lab_command_bench(int argc, char **argv)
 {
     lab_bench bench = {.scenes = 20, .frames = 500, .points = 33};
-    int seed = 1;
+    int seed = 1, clock = 0;
     const char *only = NULL, *json = NULL;
     const lab_option options[] = {
         {"only", LAB_OPTION_TEXT, &only, 0, 0, NULL,
@@ -95,6 +96,8 @@ int lab_command_bench(int argc, char **argv)
         {"golden", LAB_OPTION_TEXT, &bench.golden, 0, 0, NULL,
          "folder of scenes with references (tests/golden); without it no golden, repairs"},
         {"seed", LAB_OPTION_INTEGER, &seed, 0, 2147483647, NULL, "of the first scene, default 1"},
+        {"clock", LAB_OPTION_CHOICE, &clock, 0, 0, "wall|cpu",
+         "default wall; cpu where others use the machine too"},
         {"json", LAB_OPTION_TEXT, &json, 0, 0, NULL, "also write the rows; - instead of text"},
     };
     const lab_command_line line = {.usage = "bench [options]",
@@ -116,6 +119,9 @@ int lab_command_bench(int argc, char **argv)
     join_command(argc, argv, command, sizeof command);
     lab_bench_machine(machine, sizeof machine);
     stay_on_this_core();
+    if (clock == 1) {
+        lab_clock_use_cpu();
+    }
     if (!bench.quiet) {
         printf("%s\n%s\n", command, machine);
     }

@@ -20,7 +20,9 @@ void lab_progress_step(lab_progress *self);
 void lab_progress_set(lab_progress *self, int done);
 void lab_progress_end(lab_progress *self);
 
-/* CLOCK_MONOTONIC */
+/* CLOCK_MONOTONIC, or after lab_clock_use_cpu the processor time of this process: for measuring on
+ * a machine that others use as well. */
 int64_t lab_clock_ns(void);
+void lab_clock_use_cpu(void);
 
 #endif

@@ -381,6 +381,10 @@ static beam_code chained_front(lab_job *job, beam_error *err)
 beam_code lab_run_front(lab_run *self, const lab_scene *scene, const lab_run_options *options,
                         int points, beam_error *err)
 {
+    if (points == 1 && options->method == BEAM_METHOD_BOBLRBF) {
+        const double middle = 0.5;
+        return lab_run_solve(self, scene, options, 1, &middle, err);
+    }
     lab_run_options front_options = *options;
     front_options.paper.preferences = points;
     lab_job job = {.scene = scene, .options = &front_options, .run = self};
