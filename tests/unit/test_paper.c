@@ -24,6 +24,7 @@ typedef struct trace {
     double power[TRACE_MAX]; /* largest share of a budget */
     double phi[TRACE_MAX], norm2[TRACE_MAX];
     double loss[TRACE_MAX][2];
+    double steepest_cone[TRACE_MAX]; /* largest slope along d of an active cone function */
 } trace;
 
 static void record(void *arg, const beam_paper_iterate *iterate)
@@ -39,6 +40,17 @@ static void record(void *arg, const beam_paper_iterate *iterate)
     const beam_paper_loss loss = beam_paper_loss_at(p, p->x);
     int first, last;
     t->cone[i] = beam_paper_cone(p->k, p->options.preferences, loss.q, 0, &first, &last);
+    t->steepest_cone[i] = -INFINITY; /* over all active cone functions, of which two are rows */
+    for (int j = 0; j < p->options.preferences && p->counts[0] && p->counts[1]; j++) {
+        const beam_preference u = beam_paper_preference(p->k, p->options.preferences);
+        const beam_preference v = beam_paper_preference(j, p->options.preferences);
+        if (j != p->k && (v.u1 - u.u1) * loss.q[0] + (v.u2 - u.u2) * loss.q[1] >= 0) {
+            const double slope =
+                (v.u1 - u.u1) * p->direction.slope[0] + (v.u2 - u.u2) * p->direction.slope[1];
+            t->steepest_cone[i] =
+                fmax(t->steepest_cone[i], slope / hypot(v.u1 - u.u1, v.u2 - u.u2));
+        }
+    }
     t->loss[i][0] = loss.f[0];
     t->loss[i][1] = loss.f[1];
     t->power[i] = 0;
@@ -111,6 +123,7 @@ static void direction_descends_as_lemma_1_says(void **state)
             for (int i = 0; i < t->count; i++) {
                 assert_true(t->phi[i] <= -0.5 * t->norm2[i]);
                 assert_true(t->norm2[i] > 0);
+                assert_true(t->steepest_cone[i] < 0);
             }
             const beam_paper_direction *d = &f.paper->direction;
             for (int row = 0; row < d->rows; row++) {

@@ -53,7 +53,8 @@ typedef struct beam_paper_iterate {
     double wsr_worst_case_bps_hz; /* exact, at the same beams */
     double crlb_m2;               /* INFINITY if not identifiable */
     double direction_norm;        /* |d| */
-    double lower_gap;             /* g(gamma, delta) = |delta - phi(gamma)|^2 */
+    double lower_gap;             /* g(gamma, delta) = |delta - phi(gamma)|^2, in the units of the run: radii with repair
+                                   * units, else noise-normalised channels; not finite where the steps (16) diverge */
     double step;                  /* eta */
     int cuts;
     bool indefinite; /* psd off: some Q_l has a negative eigenvalue */
@@ -78,8 +79,14 @@ beam_code beam_paper_init(beam_paper **out, const beam_dims *dims,
 beam_code beam_paper_load(beam_paper *self, const beam_scene *scene, const beam_ideal *ideal,
                           beam_error *err);
 
-/* Subproblem k of K from `start` (NULL: random beams inside the budget from `seed`). out: design
- * inside the budget. */
+/* Subproblem k of K, at trade-off k/(K-1) (K = 1: 0.5), from `start` (NULL: random beams inside the
+ * budget from `seed`). out: design inside the budget, the best iterate by the exact merit or, with
+ * repair exact-report off, the last one; result then carries the rate at the iterate's delta, which
+ * Algorithm 1 believes in, not the worst case. A start that locates no target gets 1 % of its power
+ * as random sensing columns; with psd off 1 % of the sensing power is spread over all directions,
+ * or Q would leave the cone at the first step. The scene must have exactly the sizes given to init.
+ * report is called once per iterate, the start included; each call costs an exact evaluation and a
+ * lower-level solve. */
 beam_code beam_paper_solve(beam_paper *self, int k, unsigned long long seed,
                            const beam_design *start, beam_design *out, beam_result *result,
                            beam_paper_status *status, beam_paper_report *report, void *report_arg,
