@@ -12,12 +12,15 @@ static const double dependent = 1e-12;
 static const double warm_mix = 1e-3;
 /* The mixture starts at mix_start, falls by mix_fall when at most mix_share of the gap is left to
  * better directions, and not below mix_least times the tolerance. */
-static const double mix_start = 0.1, mix_fall = 0.1, mix_share = 0.2, mix_least = 1e-3;
+static const double mix_start = 0.1, mix_warm = 1e-3, mix_fall = 0.1, mix_share = 0.2,
+                    mix_least = 1e-3;
 /* Iterations between certificates (one eigenvalue problem per station). */
 static const int check_period = 3;
 /* A mixture that takes this many is stiff: the metric of R_l from here on. A multiple of
  * check_period. */
 static const int metric_period = 60;
+/* So many long line searches in a row mean that the bound itself is noise at this scale. */
+static const int hard_most = 8;
 /* Relative rounding of ln CRLB: a step may raise it by this much when the slope shows progress. */
 static const double rounding = 1e-13;
 
@@ -225,6 +228,7 @@ struct beam_descent {
     size_t n;
     double f, value;
     int kept, newest; /* pairs in the ring */
+    int trials;       /* of the last line search */
     double rho[BEAM_LEAST_MEMORY];
 };
 
@@ -343,6 +347,7 @@ static bool advance(beam_least_crlb *s, beam_problem *p, struct beam_descent *d,
         }
         const double value = evaluate(s, p, s->z_next, s->grad_next), f = log(value);
         (*evaluations)++;
+        d->trials = trial + 1;
         const double slope_next = inner(d, s->grad_next, s->direction);
         if (isfinite(f) &&
             (f <= d->f + 1e-4 * t * slope || (f <= d->f + rounding * fmax(1, fabs(d->f)) &&
@@ -401,8 +406,9 @@ static void descend(beam_least_crlb *s, beam_problem *p, double tolerance, int m
     out->status = BEAM_LEAST_STALLED;
     s->preconditioned = false;
     bool moving = true;
+    int hard = 0; /* line searches in a row that had to search */
     for (int since = 0;; since++) {
-        const bool last = !moving || out->iterations >= max_iterations;
+        const bool last = !moving || hard >= hard_most || out->iterations >= max_iterations;
         if (last || since % check_period == 0) {
             const struct beam_certificate c = certify(s, d.value);
             out->gap = c.gap;
@@ -416,8 +422,12 @@ static void descend(beam_least_crlb *s, beam_problem *p, double tolerance, int m
             }
             if (done && s->mix > mix_least * tolerance) {
                 s->mix *= mix_fall;
-                moving = settle(s, p, &d, out);
-                since = 0;
+                if (!settle(s, p, &d, out)) { /* too dark to be computed: the last mixture stands */
+                    s->mix /= mix_fall;
+                    (void)settle(s, p, &d, out);
+                    break;
+                }
+                since = hard = 0;
                 if (s->preconditioned) {
                     take_metric(s);
                 }
@@ -427,6 +437,7 @@ static void descend(beam_least_crlb *s, beam_problem *p, double tolerance, int m
             }
         }
         moving = iterate(s, p, &d, out);
+        hard = d.trials > 6 ? hard + 1 : 0;
         if (!moving) { /* the rejected trial has left its T behind */
             (void)settle(s, p, &d, out);
         }
@@ -472,7 +483,7 @@ beam_least_result beam_least_crlb_solve(beam_least_crlb *s, beam_problem *p, dou
         build_span(s, p, l);
     }
     start(s, p, warm, x);
-    s->mix = mix_start;
+    s->mix = warm ? mix_warm : mix_start;
     if (p->crlb.counted > 0) {
         out.gap = INFINITY;
         descend(s, p, tolerance, max_iterations, &out);
