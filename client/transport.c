@@ -123,7 +123,7 @@ static int set_int(void *socket, int option, int value)
     return zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
-static int set_options(const beamc_transport *self, void *socket)
+static int set_options(const beamc_transport *self, beamc_socket which, void *socket)
 {
     int r = 0;
     r |= set_int(socket, ZMQ_LINGER, self->linger_ms);
@@ -131,8 +131,10 @@ static int set_options(const beamc_transport *self, void *socket)
     r |= set_int(socket, ZMQ_SNDHWM, self->high_water);
     r |= set_int(socket, ZMQ_RCVHWM, self->high_water);
     /* Without it a DEALER queues for a peer that is away and replays stale requests when it comes
-     * back. */
-    r |= set_int(socket, ZMQ_IMMEDIATE, 1);
+     * back. A SUB must not have it: its subscriptions would leave only with the next receive. */
+    if (which != BEAMC_SOCKET_BEAMS) {
+        r |= set_int(socket, ZMQ_IMMEDIATE, 1);
+    }
     r |= set_int(socket, ZMQ_RECONNECT_IVL, 20);
     r |= set_int(socket, ZMQ_RECONNECT_IVL_MAX, 1000);
     r |= zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &self->max_message_bytes,
@@ -163,7 +165,7 @@ beamc_code beamc_transport_open(beamc_transport *self, beamc_socket which, beamc
         return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot open a socket: %s",
                           zmq_strerror(zmq_errno()));
     }
-    if (set_options(self, socket) < 0 || zmq_connect(socket, self->endpoint[which]) < 0 ||
+    if (set_options(self, which, socket) < 0 || zmq_connect(socket, self->endpoint[which]) < 0 ||
         (which != BEAMC_SOCKET_CONTROL && watch(self, socket) < 0)) {
         const int reason = zmq_errno();
         zmq_close(socket);

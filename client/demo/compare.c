@@ -210,20 +210,42 @@ void demo_judge_keep(demo_judge *self, const demo_snapshot *snapshot,
 }
 
 /* A design that believes the estimate: made on the scene without error radii. */
-static bool nominal_design(demo_judge *self, nominal_kind kind, const kept *k)
+static bool nominal_design(demo_judge *self, nominal_kind kind, double tradeoff)
 {
     beam_error err;
     beam_result result;
-    if (beam_solver_load(self->solver, &self->nominal, &err) ||
-        beam_solver_set_ideal(self->solver, &k->ideal, &err)) {
-        return false;
-    }
     if (kind == NOMINAL_OPTIMUM) {
-        return !beam_solver_solve(self->solver, k->tradeoff, NULL, &self->design, &result, &err);
+        return !beam_solver_solve(self->solver, tradeoff, NULL, &self->design, &result, &err);
     }
-    return !beam_solver_classical(
-        self->solver, kind == NOMINAL_ZF ? BEAM_CLASSICAL_ZF : BEAM_CLASSICAL_WMMSE,
-        BEAM_SENSING_LEAST_CRLB, k->tradeoff, &self->design, &result, &err);
+    return !beam_solver_classical(self->solver,
+                                  kind == NOMINAL_ZF ? BEAM_CLASSICAL_ZF : BEAM_CLASSICAL_WMMSE,
+                                  BEAM_SENSING_LEAST_CRLB, tradeoff, &self->design, &result, &err);
+}
+
+/* The one with the same CRLB as the daemon's, so that rates can be compared: bisection over its own
+ * trade-off, along which the CRLB falls. Where it cannot reach that bound the nearest end is left.
+ */
+static bool matched_design(demo_judge *self, nominal_kind kind, double crlb_m2)
+{
+    beam_error err;
+    double low = 0.0, high = 1.0;
+    for (int step = 0; step < 12; step++) {
+        const double middle = 0.5 * (low + high);
+        if (!nominal_design(self, kind, middle) ||
+            beam_evaluator_run(self->nominal_evaluator, &self->design, &self->quality, &err)) {
+            return false;
+        }
+        const double own = self->quality.crlb_valid ? self->quality.crlb_m2 : INFINITY;
+        if (fabs(own - crlb_m2) <= 2e-3 * crlb_m2) {
+            return true;
+        }
+        if (own > crlb_m2) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return true;
 }
 
 typedef struct verdict {
@@ -274,20 +296,28 @@ static bool judge_design(demo_judge *self, const kept *k, verdict *v)
     return true;
 }
 
-/* All designs on one kept answer: the nominal ones, then the daemon's. */
+/* All designs on one kept answer: the daemon's (last), then nominal ones at its CRLB. The nominal
+ * scene has its own ideal rate. */
 static bool judge_all(demo_judge *self, const kept *k, verdict verdicts[NOMINAL_KINDS + 1])
 {
+    beam_error err;
     if (!judge_load(self, &k->snapshot)) {
         return false;
     }
+    design_from_kept(&self->design, k);
+    if (!judge_design(self, k, &verdicts[NOMINAL_KINDS]) ||
+        beam_solver_load(self->solver, &self->nominal, &err) ||
+        beam_solver_set_ideal(self->solver, &k->ideal, &err) ||
+        beam_solver_compute_rate_end(self->solver, &err)) {
+        return false;
+    }
     for (int kind = 0; kind < NOMINAL_KINDS; kind++) {
-        if (!nominal_design(self, (nominal_kind)kind, k) ||
+        if (!matched_design(self, (nominal_kind)kind, verdicts[NOMINAL_KINDS].crlb_m2) ||
             !judge_design(self, k, &verdicts[kind])) {
             return false;
         }
     }
-    design_from_kept(&self->design, k);
-    return judge_design(self, k, &verdicts[NOMINAL_KINDS]);
+    return true;
 }
 
 static void print_row(const char *name, const verdict *v)
@@ -354,10 +384,13 @@ bool demo_judge_print(demo_judge *self)
         }
         print_row("beamd, robust", &v[NOMINAL_KINDS]);
     }
-    printf("\nThe first three believe the estimate. The worst errors used reach %.6f of their "
-           "radius; merit is what the "
-           "preference\nasks to minimise, at the worst error. beamd's design has the least merit "
-           "in %d of %d updates.\n",
+    printf("\nThe first three believe the estimate; they were given the daemon's position bound. "
+           "Whoever codes at\n"
+           "the rate of the first column loses blocks when the channel carries the second. The "
+           "errors used reach\n"
+           "%.6f of their radius. Merit is what the preference asks to minimise, at the worst "
+           "error: beamd's\n"
+           "design has the least in %d of %d updates.\n",
            share, best, kept_count);
     bool least_mean = true;
     for (int kind = 0; kind < NOMINAL_KINDS; kind++) {

@@ -21,7 +21,7 @@ double demo_judge_claims(demo_judge *self, const demo_snapshot *snapshot,
 
 /* Remembers an answer for the comparison at the end; the earliest are overwritten after DEMO_KEPT.
  */
-enum { DEMO_KEPT = 24 };
+enum { DEMO_KEPT = 12 };
 void demo_judge_keep(demo_judge *self, const demo_snapshot *snapshot,
                      const beamc_solution *solution);
 

@@ -63,6 +63,7 @@ int main(void)
     for (size_t n = 0; n < s->antennas; n++) {
         printf("antenna %zu: %+.4f %+.4fi sqrt(W)\n", n, s->beams[2 * n], s->beams[2 * n + 1]);
     }
+    beamc_unregister(client, "example", 2000, NULL);
     beamc_close(&client);
     return 0;
 }
