@@ -110,8 +110,8 @@ refuses 'threads' front "$scene" --threads none
 refuses 'luck' solve "$scene" --repairs luck --method paper
 refuses 'nonsense' nonsense
 refuses 'usage' solve
-refuses 'out' solve "$scene" --tradeoff 0.5 --out "$work/no/such/folder/x.json"
-refuses 'solutions' evaluate "$scene" "$scene"
+refuses 'x.json: cannot be written' solve "$scene" --tradeoff 0.5 --out "$work/no/such/folder/x.json"
+refuses 'format: must be' evaluate "$scene" "$scene"
 refuses 'eps' scene --out "$work/x.json" --eps -1
 refuses 'users' scene --out "$work/x.json" --users 1,2
 refuses 'figure' figure 5

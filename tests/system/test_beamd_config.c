@@ -1,0 +1,253 @@
+/* The configuration: defaults, the documented file, errors that say file, line, key and why. And
+ * the parts that need no daemon: histogram, notification, rings and threads. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config.h"
+#include "histogram.h"
+#include "pool.h"
+#include "ring.h"
+
+static bool parse(beamd_config *config, const char *text, beamd_config_error *err)
+{
+    beamd_config_default(config);
+    return beamd_config_parse(config, "x.conf", text, strlen(text), err);
+}
+
+static void the_documented_file_is_the_table(void **state)
+{
+    (void)state;
+    static char tree[65536], dump[65536];
+    FILE *file = fopen(BEAMD_CONF, "r");
+    assert_non_null(file);
+    const size_t n = fread(tree, 1, sizeof tree, file);
+    fclose(file);
+    assert_int_equal(beamd_config_dump(dump, sizeof dump), n);
+    assert_memory_equal(tree, dump, n); /* else: beamd --dump-config > config/beamd.conf */
+    beamd_config config, defaults;
+    beamd_config_error err;
+    beamd_config_default(&defaults);
+    beamd_config_default(&config);
+    assert_true(beamd_config_read(&config, BEAMD_CONF, &err));
+    assert_memory_equal(&config, &defaults, sizeof config);
+}
+
+static void every_error_says_where_and_why(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        {"no_such_key = 1\n", "x.conf:1: no_such_key: unknown key"},
+        {"# c\n\nworkers = 1\nworkers = 2\n", "x.conf:4: workers: already set in line 3"},
+        {"workers 1\n", "x.conf:1: workers 1: expected 'key = value'"},
+        {"workers =\n", "x.conf:1: workers: value missing"},
+        {"workers = one\n", "x.conf:1: workers: not a whole number (allowed: 0 to 64 threads)"},
+        {"workers = 1 2\n", "x.conf:1: workers: not a whole number (allowed: 0 to 64 threads)"},
+        {"workers = 65\n", "x.conf:1: workers: outside its range (allowed: 0 to 64 threads)"},
+        {"workers = 99999999999999999999\n",
+         "x.conf:1: workers: not a whole number (allowed: 0 to 64 threads)"},
+        {"tradeoff = nan\n", "x.conf:1: tradeoff: not a number (allowed: 0 to 1)"},
+        {"tradeoff = 1.5\n", "x.conf:1: tradeoff: outside its range (allowed: 0 to 1)"},
+        {"log_level = loud\n", "x.conf:1: log_level: not one of the words allowed (allowed: "
+                               "err|warning|notice|info|debug)"},
+        {"runtime_dir = \"/a\n", "x.conf:1: runtime_dir: stray quote (at most 79 bytes)"},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        beamd_config config, defaults;
+        beamd_config_error err;
+        beamd_config_default(&defaults);
+        assert_false(parse(&config, cases[k].text, &err));
+        assert_string_equal(err.text, cases[k].error);
+        assert_memory_equal(&config, &defaults, sizeof config); /* all or nothing */
+    }
+}
+
+static void nothing_is_cut_short_silently(void **state)
+{
+    (void)state;
+    beamd_config config;
+    beamd_config_error err;
+    char text[2048];
+    snprintf(text, sizeof text, "runtime_dir = /%0100d\n", 1);
+    assert_false(parse(&config, text, &err));
+    assert_non_null(strstr(err.text, "value too long"));
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = 0;
+    assert_false(parse(&config, text, &err));
+    assert_string_equal(err.text, "x.conf:1: line longer than 1023 bytes");
+    beamd_config_default(&config);
+    assert_false(beamd_config_parse(&config, "x.conf", "workers = 1\0 2\n", 15, &err));
+    assert_string_equal(err.text, "x.conf:1: NUL byte in the line");
+    assert_false(beamd_config_read(&config, "/nonexistent/beamd.conf", &err));
+    assert_string_equal(err.text, "/nonexistent/beamd.conf: No such file or directory");
+}
+
+static void values_arrive(void **state)
+{
+    (void)state;
+    beamd_config config;
+    beamd_config_error err;
+    assert_true(parse(&config,
+                      "  workers=3  \r\n# comment\n\truntime_dir = \"/run/x y\"\ntradeoff = 1e-1\n"
+                      "log_level = debug",
+                      &err));
+    assert_int_equal(config.workers, 3);
+    assert_string_equal(config.runtime_dir, "/run/x y");
+    assert_true(config.tradeoff == 0.1);
+    assert_string_equal(config.log_level, "debug");
+}
+
+static void only_local_endpoints_are_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        bool good;
+    } cases[] = {
+        {"csi_endpoint = tcp://127.0.0.1:5555", true},
+        {"csi_endpoint = tcp://[::1]:5555", true},
+        {"csi_endpoint = tcp://localhost:5555", true},
+        {"csi_endpoint = ipc:///run/beamd/x", true},
+        {"csi_endpoint = tcp://0.0.0.0:5555", false},
+        {"csi_endpoint = tcp://*:5555", false},
+        {"csi_endpoint = tcp://127.0.0.1.example.org:5555", false},
+        {"csi_endpoint = tcp://127.0.0.1:99999", false},
+        {"csi_endpoint = tcp://10.0.0.1:5555", false},
+        {"csi_endpoint = ipc://relative", false},
+        {"csi_endpoint = inproc://x", false},
+        {"metrics_endpoint = tcp://127.0.0.1:9100", true},
+        {"metrics_endpoint = off", true},
+        {"metrics_endpoint = tcp://0.0.0.0:9100", false},
+        {"metrics_endpoint = unix:relative", false},
+        {"runtime_dir = relative", false},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        beamd_config config;
+        beamd_config_error err;
+        assert_true(parse(&config, cases[k].line, &err));
+        if (beamd_config_resolve(&config, &err) != cases[k].good) {
+            fail_msg("%s: %s", cases[k].line, cases[k].good ? err.text : "accepted");
+        }
+    }
+}
+
+static void reload_takes_only_what_may_change(void **state)
+{
+    (void)state;
+    beamd_config config, fresh;
+    beamd_config_error err;
+    const char *first = NULL;
+    beamd_config_default(&config);
+    assert_true(parse(&fresh, "tradeoff = 0.9\nworkers = 7\nclusters_max = 9\n", &err));
+    assert_int_equal(beamd_config_reload(&config, &fresh, &first), 2);
+    assert_string_equal(first, "workers");
+    assert_true(config.tradeoff == 0.9);
+    assert_int_equal(config.workers, 0);
+}
+
+static void the_histogram_knows_its_quantiles(void **state)
+{
+    (void)state;
+    static beamd_histogram h;
+    assert_true(beamd_histogram_quantile_us(&h, 0.5) == 0);
+    for (uint64_t us = 1; us <= 10000; us++) {
+        beamd_histogram_add(&h, us * 1000);
+    }
+    static const double parts[] = {0.01, 0.1, 0.5, 0.9, 0.99, 1};
+    for (int k = 0; k < 6; k++) {
+        const double want = parts[k] * 10000, got = beamd_histogram_quantile_us(&h, parts[k]);
+        assert_true(got >= want && got <= want * 1.125 + 1);
+    }
+    for (int octave = 0; octave < 13; octave++) {
+        const uint64_t below = (UINT64_C(1) << octave) - 1;
+        assert_int_equal(beamd_histogram_below(&h, octave), below);
+    }
+    beamd_histogram_add(&h, 0);
+    beamd_histogram_add(&h, UINT64_MAX / 2);
+    assert_int_equal(h.count, 10002);
+    assert_int_equal(beamd_histogram_below(&h, 25), 10001);
+}
+
+typedef struct square {
+    beamd_job job; /* first */
+    long value, result;
+} square;
+
+static void run_square(beamd_job *job)
+{
+    square *self = (square *)job;
+    self->result = self->value * self->value;
+}
+
+static void every_job_comes_back_once(void **state)
+{
+    (void)state;
+    enum { JOBS = 2000, WORKERS = 3 };
+    static square jobs[JOBS];
+    beamd_pool *pool = beamd_pool_create(WORKERS, 0, "test");
+    assert_non_null(pool);
+    int sent = 0, back = 0;
+    while (back < JOBS) {
+        while (sent < JOBS) {
+            jobs[sent].job.run = run_square;
+            jobs[sent].value = sent;
+            if (!beamd_pool_submit(pool, &jobs[sent].job)) {
+                assert_int_equal(beamd_pool_busy(pool), WORKERS);
+                break;
+            }
+            sent++;
+        }
+        beamd_pool_acknowledge(pool);
+        for (beamd_job *job; (job = beamd_pool_reap(pool)) != NULL; back++) {
+            square *it = (square *)job;
+            assert_int_equal(it->result, it->value * it->value);
+            it->result = -1; /* a second return would be seen */
+        }
+    }
+    assert_int_equal(beamd_pool_busy(pool), 0);
+    assert_true(beamd_pool_alive(pool, UINT64_MAX, 1));
+    beamd_pool_destroy(&pool);
+    assert_null(pool);
+}
+
+static void a_full_ring_refuses(void **state)
+{
+    (void)state;
+    static beamd_ring ring;
+    int item[BEAMD_RING_SLOTS + 1];
+    for (int round = 0; round < 5; round++) {
+        for (int k = 0; k < BEAMD_RING_SLOTS; k++) {
+            assert_true(beamd_ring_push(&ring, &item[k]));
+        }
+        assert_false(beamd_ring_push(&ring, &item[BEAMD_RING_SLOTS]));
+        for (int k = 0; k < BEAMD_RING_SLOTS; k++) {
+            assert_ptr_equal(beamd_ring_pop(&ring), &item[k]);
+        }
+        assert_null(beamd_ring_pop(&ring));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_documented_file_is_the_table),
+        cmocka_unit_test(every_error_says_where_and_why),
+        cmocka_unit_test(nothing_is_cut_short_silently),
+        cmocka_unit_test(values_arrive),
+        cmocka_unit_test(only_local_endpoints_are_taken),
+        cmocka_unit_test(reload_takes_only_what_may_change),
+        cmocka_unit_test(the_histogram_knows_its_quantiles),
+        cmocka_unit_test(every_job_comes_back_once),
+        cmocka_unit_test(a_full_ring_refuses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
