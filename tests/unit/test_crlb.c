@@ -37,6 +37,7 @@ static fixture fixture_new(const beam_scene *scene)
     f.size = (size_t)(scene->dims.stations * f.n * f.n);
     f.gram = test_memory(f.size * sizeof *f.gram);
     f.T = test_memory(f.size * sizeof *f.T);
+    memset(f.gram, 0, f.size * sizeof *f.gram);
     return f;
 }
 
