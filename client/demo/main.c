@@ -34,8 +34,11 @@ typedef struct demo {
         demo_snapshot snapshot;
     } history[HISTORY]; /* what was sent, by number of the update */
     unsigned long updates;
-    uint64_t target_sequence, previous_target_sequence;
-    double previous_target_m[DEMO_J][2], target_m[DEMO_J][2];
+    struct {
+        uint64_t sequence;
+        double target_m[DEMO_J][2];
+    } targets[HISTORY];
+    unsigned long target_updates;
     int table_lines;
     unsigned long shown;
     uint64_t last_shown_ns;
@@ -119,10 +122,11 @@ static int send_targets(demo *self, const demo_snapshot *now)
     }
     const beamc_targets update = {
         .cluster = CLUSTER, .targets = targets, .target_count = DEMO_J, .station_count = DEMO_L};
-    self->previous_target_sequence = self->target_sequence;
-    memcpy(self->previous_target_m, self->target_m, sizeof self->target_m);
-    memcpy(self->target_m, now->target_m, sizeof self->target_m);
-    return beamc_send_targets(self->client, &update, &self->target_sequence, &err) ? fail(&err) : 0;
+    const unsigned long k = self->target_updates % HISTORY;
+    memcpy(self->targets[k].target_m, now->target_m, sizeof now->target_m);
+    self->target_updates++;
+    return beamc_send_targets(self->client, &update, &self->targets[k].sequence, &err) ? fail(&err)
+                                                                                       : 0;
 }
 
 static int send_csi(demo *self)
@@ -157,23 +161,23 @@ static int send_csi(demo *self)
     return 0;
 }
 
-/* The update that an answer is for, with the targets it used; NULL when it is too old. */
-static const demo_snapshot *find_snapshot(demo *self, const beamc_solution *s, demo_snapshot *out)
+/* The update that an answer is for, with the targets it used; false when one of them is too old. */
+static bool find_snapshot(const demo *self, const beamc_solution *s, demo_snapshot *out)
 {
-    for (unsigned long k = 0; k < HISTORY && k < self->updates; k++) {
-        if (self->history[k].sequence == s->csi_sequence) {
+    bool csi = false, targets = false;
+    for (unsigned long k = 0; k < HISTORY; k++) {
+        if (k < self->updates && self->history[k].sequence == s->csi_sequence) {
             *out = self->history[k].snapshot;
-            if (s->target_sequence == self->target_sequence) {
-                memcpy(out->target_m, self->target_m, sizeof out->target_m);
-            } else if (s->target_sequence == self->previous_target_sequence) {
-                memcpy(out->target_m, self->previous_target_m, sizeof out->target_m);
-            } else {
-                return NULL;
-            }
-            return out;
+            csi = true;
         }
     }
-    return NULL;
+    for (unsigned long k = 0; csi && k < HISTORY; k++) {
+        if (k < self->target_updates && self->targets[k].sequence == s->target_sequence) {
+            memcpy(out->target_m, self->targets[k].target_m, sizeof out->target_m);
+            targets = true;
+        }
+    }
+    return targets;
 }
 
 static void show(demo *self, const beamc_solution *s)
