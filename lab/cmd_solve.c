@@ -8,6 +8,22 @@
 #include "lab/method_options.h"
 #include "lab/runner.h"
 
+/* Minima that a design misses. */
+static void print_floor(const lab_run *run, int k)
+{
+    const lab_floor *floor = &run->floors[k];
+    if (floor->count == 0) {
+        return;
+    }
+    printf("%8s under their minimum rate:", "");
+    for (int u = 0; u < BEAM_MAX_USERS; u++) {
+        if (floor->under[u]) {
+            printf(" user %d", u);
+        }
+    }
+    printf("; %.6g bit/s/Hz short in all\n", floor->shortfall_bps_hz);
+}
+
 static void print_run(const lab_run *run, const lab_run_options *options)
 {
     printf("ideal: WSR %.6f bit/s/Hz, CRLB %.6g m^2\n", run->ideal.wsr_ideal_bps_hz,
@@ -32,6 +48,7 @@ static void print_run(const lab_run *run, const lab_run_options *options)
             printf("%14s ", "not located");
         }
         printf("%10.5f %10.1f %12s  %s\n", merit, e->solve_us, e->method, status);
+        print_floor(run, k);
     }
     printf("%d designs in %.3f ms\n", run->solution->count, run->total_us * 1e-3);
 }

@@ -344,10 +344,10 @@ static void put_script(FILE *f, const lab_figure *self)
             for (int value = 0; scenes_of(self, method) > 0 && value < VALUES; value++) {
                 fprintf(f,
                         ", 'figure%d.dat' index %d using 2:3 with lines %s lc rgb '%s' "
-                        "title '%s ",
+                        "title '%s, %s%g%s'",
                         self->options.figure, method * VALUES + value, lines[method], colors[value],
-                        METHOD_NAMES[method]);
-                fprintf(f, radii ? "%g'" : "%g dBm'", parameter(self, value));
+                        METHOD_NAMES[method], radii ? "{/Symbol e}_{rel} = " : "",
+                        parameter(self, value), radii ? "" : " dBm");
             }
         }
         fputs("\n", f);

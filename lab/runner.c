@@ -203,9 +203,11 @@ static beam_code run_task(void *arg, int worker_index, int k, beam_error *err)
 }
 
 /* The numbers of a design as it will be printed. */
-static beam_code evaluate_entry(lab_entry *entry, const lab_scene *scene, lab_evaluator *evaluator,
+static beam_code evaluate_entry(lab_run *run, const lab_scene *scene, lab_evaluator *evaluator,
                                 int k, beam_error *err)
 {
+    lab_entry *entry = &run->solution->entries[k];
+    lab_floor *floor = &run->floors[k];
     beam_quality quality;
     lab_design_settle(&entry->beams.design, &scene->scene);
     const beam_code code =
@@ -222,6 +224,12 @@ static beam_code evaluate_entry(lab_entry *entry, const lab_scene *scene, lab_ev
     entry->wsr_nominal_bps_hz = quality.wsr_nominal_bps_hz;
     entry->wsr_worst_case_bps_hz = quality.wsr_worst_case_bps_hz;
     entry->crlb_m2 = quality.crlb_valid ? quality.crlb_m2 : NAN;
+    floor->count = quality.users_below_floor;
+    floor->shortfall_bps_hz = quality.shortfall_bps_hz;
+    for (int u = 0; u < scene->scene.dims.users; u++) {
+        floor->under[u] =
+            quality.user_rate_worst_case_bps_hz[u] < scene->scene.user_min_rate_bps_hz[u];
+    }
     return BEAM_OK;
 }
 
@@ -231,7 +239,7 @@ static beam_code evaluate_all(lab_run *run, const lab_scene *scene, beam_error *
     beam_code code = lab_evaluator_create(&evaluator, &scene->scene,
                                           beam_design_sensing_max(&scene->scene.dims), err);
     for (int k = 0; !code && k < run->solution->count; k++) {
-        code = evaluate_entry(&run->solution->entries[k], scene, &evaluator, k, err);
+        code = evaluate_entry(run, scene, &evaluator, k, err);
     }
     lab_evaluator_clear(&evaluator);
     return code;
@@ -246,7 +254,8 @@ static beam_code run_create(lab_run *self, const lab_scene *scene, int count, be
     }
     self->results = calloc((size_t)count + 1, sizeof *self->results);
     self->paper_status = calloc((size_t)count + 1, sizeof *self->paper_status);
-    if (!self->results || !self->paper_status) {
+    self->floors = calloc((size_t)count + 1, sizeof *self->floors);
+    if (!self->results || !self->paper_status || !self->floors) {
         return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
     }
     return BEAM_OK;
@@ -257,6 +266,7 @@ void lab_run_clear(lab_run *self)
     lab_solution_destroy(&self->solution);
     free(self->results);
     free(self->paper_status);
+    free(self->floors);
     *self = (lab_run){.solution = NULL};
 }
 

@@ -24,10 +24,18 @@ typedef struct lab_run_options {
 } lab_run_options;
 lab_run_options lab_run_options_default(void);
 
+/* Users whose worst-case rate is under their minimum. */
+typedef struct lab_floor {
+    int count;
+    double shortfall_bps_hz;
+    bool under[BEAM_MAX_USERS];
+} lab_floor;
+
 typedef struct lab_run {
     lab_solution *solution;
     beam_result *results;            /* [solution->count] */
     beam_paper_status *paper_status; /* [solution->count]; of the paper method */
+    lab_floor *floors;               /* [solution->count] */
     beam_ideal ideal;
     double ideal_us; /* time of both ideal values; part of solve_us for a front of the default
                         method, which computes them */

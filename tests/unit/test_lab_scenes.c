@@ -12,6 +12,7 @@
 #include "lab/generate.h"
 #include "lab/hypervolume.h"
 #include "lab/random.h"
+#include "lab/track.h"
 
 static lab_scene *generate(const lab_generate_options *options)
 {
@@ -211,6 +212,44 @@ static void best_subset_is_the_best_of_all_subsets(void **state)
     }
 }
 
+/* Frames of a track are valid scenes that move as little as Doppler says, and do not depend on the
+ * order they are asked for. */
+static void a_track_moves_smoothly(void **state)
+{
+    (void)state;
+    beam_error err;
+    lab_generate_options options = lab_generate_options_default();
+    options.users[0] = 2;
+    lab_track *track = lab_track_create(&options, 1.5, 10, &err);
+    lab_scene *now = track ? lab_track_scene(track, &err) : NULL;
+    lab_scene *next = track ? lab_track_scene(track, &err) : NULL;
+    assert_non_null(now);
+    assert_non_null(next);
+    const size_t count = 3 * 4 * 5;
+    for (int frame = 0; frame < 50; frame++) {
+        lab_track_at(track, 1e-3 * frame, &now->scene);
+        lab_track_at(track, 1e-3 * (frame + 1), &next->scene);
+        assert_int_equal(beam_scene_validate(&now->scene, &err), BEAM_OK);
+        double size = 0, change = 0;
+        for (size_t i = 0; i < count; i++) {
+            const beam_complex a = now->scene.channel[i], b = next->scene.channel[i];
+            size += a.re * a.re + a.im * a.im;
+            change += pow(b.re - a.re, 2) + pow(b.im - a.im, 2);
+        }
+        /* |dh| <= k v dt |h| with k v dt = 0.11, up to the spread of twelve waves */
+        assert_true(change > 0 && sqrt(change / size) < 0.25);
+        const double *p = now->scene.target_position_m, *q = next->scene.target_position_m;
+        assert_true(fabs(hypot(p[0] - q[0], p[1] - q[1]) - 0.01) < 1e-4);
+    }
+    lab_track_at(track, 1e-3, &next->scene);
+    lab_track_at(track, 0.7, &now->scene);
+    lab_track_at(track, 1e-3, &now->scene);
+    assert_memory_equal(now->scene.channel, next->scene.channel, count * sizeof(beam_complex));
+    lab_scene_destroy(&now);
+    lab_scene_destroy(&next);
+    lab_track_destroy(&track);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +260,7 @@ int main(void)
         cmocka_unit_test(gaussian_has_its_moments),
         cmocka_unit_test(hypervolume_of_hand_made_points),
         cmocka_unit_test(best_subset_is_the_best_of_all_subsets),
+        cmocka_unit_test(a_track_moves_smoothly),
     };
     return cmocka_run_group_tests_name("lab_scenes", tests, NULL, NULL);
 }
