@@ -17,7 +17,16 @@
 #include <cmocka.h>
 
 #include "common/golden.h"
+#include "common/random.h"
 #include "system/daemon.h"
+
+/* So large that a cold solve takes whatever time its deadline leaves. */
+static beam_scene *slow_scene(void)
+{
+    test_random random = test_random_new(1);
+    const beam_dims dims = {.stations = 5, .antennas = 32, .users = 40, .targets = 2};
+    return test_random_scene(&random, &dims, 0.1);
+}
 
 static void sigterm_answers_what_is_under_way_and_exits_0(void **state)
 {
@@ -26,14 +35,14 @@ static void sigterm_answers_what_is_under_way_and_exits_0(void **state)
     beamc_error err;
     beamc_answer answer;
     test_daemon_start(&d, NULL, 0);
-    beam_scene *scene = test_golden_scene("wide_n64"); /* slow enough to be under way */
+    beam_scene *scene = slow_scene();
     beamc_client *client = test_client(&d);
     test_set_up(client, "drain", scene, 0.5);
-    const uint64_t sequence = test_send_csi(client, "drain", scene, 1500000);
+    const uint64_t sequence = test_send_csi(client, "drain", scene, 800000);
     poll(NULL, 0, 100); /* received by then, not solved */
     kill(d.pid, SIGTERM);
     assert_true(test_daemon_notified(&d, "STOPPING=1", 5000));
-    const uint64_t refused = test_send_csi(client, "drain", scene, 1500000);
+    const uint64_t refused = test_send_csi(client, "drain", scene, 800000);
     assert_int_equal(beamc_await(client, refused, 10000, &answer, &err), BEAMC_E_REFUSED);
     assert_int_equal(err.refusal, BEAMC_REFUSAL_DRAINING);
     assert_int_equal(beamc_await(client, sequence, 10000, &answer, &err), BEAMC_OK);
@@ -51,7 +60,7 @@ static void a_drain_ends_in_time_even_so(void **state)
     beamc_error err;
     beamc_answer answer;
     test_daemon_start(&d, settings, 0);
-    beam_scene *scene = test_golden_scene("wide_n64");
+    beam_scene *scene = slow_scene();
     beamc_client *client = test_client(&d);
     test_set_up(client, "stuck", scene, 0.5);
     const uint64_t first = test_send_csi(client, "stuck", scene, 60000000);
@@ -90,10 +99,10 @@ static void the_watchdog_starves_when_a_solver_hangs(void **state)
     beamc_error err;
     beamc_answer answer;
     test_daemon_start(&d, settings, 60000);
-    beam_scene *scene = test_golden_scene("wide_n64");
+    beam_scene *scene = slow_scene();
     beamc_client *client = test_client(&d);
     test_set_up(client, "hang", scene, 0.5);
-    const uint64_t sequence = test_send_csi(client, "hang", scene, 60000000);
+    const uint64_t sequence = test_send_csi(client, "hang", scene, 1000000);
     poll(NULL, 0, 250);
     while (test_daemon_notified(&d, "WATCHDOG=1", 0)) { /* those from before */
     }
