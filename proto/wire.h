@@ -144,9 +144,7 @@ int beam_wire_pack(unsigned type, const char *cluster, uint64_t sequence,
  * not admissible. */
 size_t beam_wire_topic(const char *cluster, unsigned char out[BEAM_WIRE_MAX_CLUSTER_BYTES + 1]);
 
-/* Complex arrays
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- Complex arrays --- */
 
 /* Bytes per element, 0 for an unknown type. */
 size_t beam_wire_element_bytes(Beamd__ElementType element);

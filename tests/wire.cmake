@@ -5,4 +5,19 @@ if(BEAM_DAEMON)
     beam_add_test(${test} SOURCES unit/${test}.c unit/wire_common.c LIBS beamproto LABELS unit TIMEOUT 300)
   endforeach()
   beam_add_test(test_client SOURCES unit/test_client.c LIBS beamclient_static beamproto PkgConfig::ZMQ LABELS unit)
+  if(NOT BEAM_SANITIZE) # the sanitizers export symbols of their own
+    add_test(NAME test_client_symbols
+             COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/unit/client_symbols.sh $<TARGET_FILE:beamclient_shared>
+                     ${CMAKE_SOURCE_DIR}/client/beamc.map ${CMAKE_SOURCE_DIR}/client/include/beamc/beamc.h)
+    set_tests_properties(test_client_symbols PROPERTIES LABELS "unit")
+  endif()
+endif()
+# The golden messages are those of the independent encoder, where Google's protobuf is installed.
+find_program(BEAM_PROTOC protoc)
+execute_process(COMMAND ${BEAM_PYTHON} -c "import google.protobuf" RESULT_VARIABLE NO_PYTHON_PROTOBUF OUTPUT_QUIET
+                ERROR_QUIET)
+if(BEAM_PROTOC AND NO_PYTHON_PROTOBUF EQUAL 0)
+  add_test(NAME test_wire_golden_bytes COMMAND ${BEAM_PYTHON} -B golden/wire/make_golden.py --check
+           WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+  set_tests_properties(test_wire_golden_bytes PROPERTIES LABELS "golden")
 endif()

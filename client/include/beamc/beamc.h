@@ -1,12 +1,15 @@
-/* libbeamclient: send channel estimates and targets to beamd, receive beams that hold under the worst channel error.
+/* libbeamclient: send channel estimates and targets to beamd, receive beams that hold under the
+ * worst channel error.
  *
- * A beamc_client is one connection with up to three sockets, each opened when first used: csi (requests of a
- * controller), beams (subscription to published solutions), control (operators). One thread at a time uses it; use one
- * client per thread. The library never prints, never exits and never blocks longer than the timeouts given.
+ * A beamc_client is one connection with up to three sockets, each opened when first used: csi
+ * (requests of a controller), beams (subscription to published solutions), control (operators). One
+ * thread at a time uses it; use one client per thread. The library never prints, never exits and
+ * never blocks longer than the timeouts given.
  *
- * Every call returns a beamc_code and, where it is not BEAMC_OK, fills *err (which may be NULL) with a sentence.
- * Complex numbers are pairs of doubles (re, im), so `double complex` arrays can be passed by cast. In every array the
- * last index runs fastest. Units are in the names. The wire itself is described in docs/wire.md. */
+ * Every call returns a beamc_code and, where it is not BEAMC_OK, fills *err (which may be NULL)
+ * with a sentence. Complex numbers are pairs of doubles (re, im), so `double complex` arrays can be
+ * passed by cast. In every array the last index runs fastest. Units are in the names. The wire
+ * itself is described in docs/wire.md. */
 #ifndef BEAMC_BEAMC_H
 #define BEAMC_BEAMC_H
 
@@ -18,11 +21,11 @@
 extern "C" {
 #endif
 
-/* Errors ----------------------------------------------------------------------------------------------------------- */
+/* --- Errors --- */
 
 typedef enum beamc_code {
     BEAMC_OK = 0,
-    BEAMC_E_ARGUMENT = 1,  /* wrong call: a value that no daemon would accept, or NULL */
+    BEAMC_E_ARGUMENT = 1, /* wrong call: a value that no daemon would accept, or NULL */
     BEAMC_E_MEMORY = 2,
     BEAMC_E_TRANSPORT = 3, /* a socket could not be opened or used; text has the system's reason */
     BEAMC_E_TIMEOUT = 4,   /* nobody listens, or no answer in time */
@@ -42,8 +45,9 @@ typedef enum beamc_refusal {
     BEAMC_REFUSAL_LIMIT = 7,
     BEAMC_REFUSAL_UNKNOWN_CLUSTER = 8,
     BEAMC_REFUSAL_STALE = 9,
-    BEAMC_REFUSAL_SUPERSEDED = 10, /* a newer update replaced this one before it was solved: no fault */
-    BEAMC_REFUSAL_NOT_READY = 11,  /* kept; targets or CSI are still missing */
+    BEAMC_REFUSAL_SUPERSEDED =
+        10, /* a newer update replaced this one before it was solved: no fault */
+    BEAMC_REFUSAL_NOT_READY = 11, /* kept; targets or CSI are still missing */
     BEAMC_REFUSAL_BUSY = 12,
     BEAMC_REFUSAL_NUMERIC = 13,
     BEAMC_REFUSAL_DRAINING = 14
@@ -60,20 +64,21 @@ typedef struct beamc_error {
 const char *beamc_code_text(beamc_code code);
 const char *beamc_refusal_text(beamc_refusal refusal);
 
-/* Connection ------------------------------------------------------------------------------------------------------- */
+/* --- Connection --- */
 
 typedef struct beamc_client beamc_client;
 
 typedef struct beamc_options {
-    const char *csi_endpoint;     /* ZeroMQ endpoints; NULL: ipc:// under the runtime directory */
+    const char *csi_endpoint; /* ZeroMQ endpoints; NULL: ipc:// under the runtime directory */
     const char *beams_endpoint;
     const char *control_endpoint;
-    const char *runtime_dir;      /* for endpoints that are NULL; NULL: as beamd chooses it */
-    int send_timeout_ms;          /* longest wait for somebody to listen; default 1000 */
-    int linger_ms;                /* for unsent messages at close; default 0 */
-    int high_water;               /* messages queued per socket; default 64 */
-    size_t max_message_bytes;     /* default and most: 9 MiB */
-    uint64_t first_sequence;      /* 0: microseconds since 1970, so that a restarted client is not stale */
+    const char *runtime_dir;  /* for endpoints that are NULL; NULL: as beamd chooses it */
+    int send_timeout_ms;      /* longest wait for somebody to listen; default 1000 */
+    int linger_ms;            /* for unsent messages at close; default 0 */
+    int high_water;           /* messages queued per socket; default 64 */
+    size_t max_message_bytes; /* default and most: 9 MiB */
+    uint64_t
+        first_sequence; /* 0: microseconds since 1970, so that a restarted client is not stale */
 } beamc_options;
 
 beamc_options beamc_options_default(void);
@@ -83,11 +88,11 @@ beamc_code beamc_connect(beamc_client **out, const beamc_options *options, beamc
 /* Closes and frees; nulls the pointer; accepts NULL and a pointer to NULL. */
 void beamc_close(beamc_client **client);
 
-/* Clusters --------------------------------------------------------------------------------------------------------- */
+/* --- Clusters --- */
 
 typedef enum beamc_array {
-    BEAMC_ARRAY_UNIFORM_LINEAR = 1, /* half-wavelength spacing; the daemon refuses the others by name */
-    BEAMC_ARRAY_UNIFORM_PLANAR = 2,
+    BEAMC_ARRAY_UNIFORM_LINEAR = 1, /* half-wavelength spacing */
+    BEAMC_ARRAY_UNIFORM_PLANAR = 2, /* this and the next the daemon refuses by name */
     BEAMC_ARRAY_UNIFORM_CIRCULAR = 3
 } beamc_array;
 
@@ -99,15 +104,15 @@ typedef enum beamc_sensing {
 
 typedef struct beamc_station {
     double x_m, y_m;
-    double axis_rad;       /* direction of the array axis, e = (cos, sin) */
-    double power_w;        /* budget */
+    double axis_rad; /* direction of the array axis, e = (cos, sin) */
+    double power_w;  /* budget */
     double echo_noise_w;
 } beamc_station;
 
 typedef struct beamc_cluster {
-    const char *id;        /* 1 to 63 letters, digits, '.', '_', '-' */
-    beamc_array array;     /* 0: uniform linear */
-    unsigned user_antennas; /* 0: 1 */
+    const char *id;                /* 1 to 63 letters, digits, '.', '_', '-' */
+    beamc_array array;             /* 0: uniform linear */
+    unsigned user_antennas;        /* 0: 1 */
     const beamc_station *stations; /* [station_count] */
     size_t station_count;
     unsigned antennas;     /* per station */
@@ -124,14 +129,17 @@ typedef struct beamc_cluster {
 } beamc_cluster;
 
 /* Registers or replaces the cluster; waits for the answer. */
-beamc_code beamc_register(beamc_client *client, const beamc_cluster *cluster, int timeout_ms, beamc_error *err);
-beamc_code beamc_unregister(beamc_client *client, const char *cluster, int timeout_ms, beamc_error *err);
+beamc_code beamc_register(beamc_client *client, const beamc_cluster *cluster, int timeout_ms,
+                          beamc_error *err);
+beamc_code beamc_unregister(beamc_client *client, const char *cluster, int timeout_ms,
+                            beamc_error *err);
 
-/* Updates: sent without waiting; the answer comes through beamc_receive or beamc_await ----------------------------- */
+/* Updates: sent without waiting; the answer comes through beamc_receive or beamc_await
+ * ----------------------------- */
 
 typedef struct beamc_user {
-    uint64_t id;            /* unique in the cluster */
-    unsigned station;       /* the serving one */
+    uint64_t id;      /* unique in the cluster */
+    unsigned station; /* the serving one */
     double weight;
     double noise_w;
     double min_rate_bps_hz; /* minimum worst-case rate, 0: none */
@@ -149,12 +157,16 @@ typedef struct beamc_csi {
     bool float64;               /* send complex float64 instead of float32 */
 } beamc_csi;
 
-/* The complete set of users; replaces what was there. sequence (may be NULL) receives the number of the request. */
-beamc_code beamc_send_csi(beamc_client *client, const beamc_csi *csi, uint64_t *sequence, beamc_error *err);
+/* The complete set of users; replaces what was there. sequence (may be NULL) receives the number of
+ * the request. */
+beamc_code beamc_send_csi(beamc_client *client, const beamc_csi *csi, uint64_t *sequence,
+                          beamc_error *err);
 /* Adds users: `csi` holds the new ones only. */
-beamc_code beamc_send_join(beamc_client *client, const beamc_csi *csi, uint64_t *sequence, beamc_error *err);
-beamc_code beamc_send_leave(beamc_client *client, const char *cluster, const uint64_t *user_ids, size_t count,
-                            uint32_t deadline_us, uint64_t *sequence, beamc_error *err);
+beamc_code beamc_send_join(beamc_client *client, const beamc_csi *csi, uint64_t *sequence,
+                           beamc_error *err);
+beamc_code beamc_send_leave(beamc_client *client, const char *cluster, const uint64_t *user_ids,
+                            size_t count, uint32_t deadline_us, uint64_t *sequence,
+                            beamc_error *err);
 
 typedef struct beamc_target {
     double x_m, y_m;
@@ -165,16 +177,16 @@ typedef struct beamc_targets {
     const char *cluster;
     const beamc_target *targets; /* [J], as registered */
     size_t target_count;
-    size_t station_count;        /* for reflection */
-    const double *reflection;    /* [L][J][L][2] transmitter, target, receiver; NULL: from the RCS */
-    uint64_t measured_time_ns;   /* opaque, echoed in the solution */
+    size_t station_count;      /* for reflection */
+    const double *reflection;  /* [L][J][L][2] transmitter, target, receiver; NULL: from the RCS */
+    uint64_t measured_time_ns; /* opaque, echoed in the solution */
     uint32_t deadline_us;
 } beamc_targets;
 
-beamc_code beamc_send_targets(beamc_client *client, const beamc_targets *targets, uint64_t *sequence,
-                              beamc_error *err);
+beamc_code beamc_send_targets(beamc_client *client, const beamc_targets *targets,
+                              uint64_t *sequence, beamc_error *err);
 
-/* Answers ---------------------------------------------------------------------------------------------------------- */
+/* --- Answers --- */
 
 typedef enum beamc_target_state {
     BEAMC_TARGET_OK = 0,
@@ -224,7 +236,7 @@ typedef struct beamc_target_answer {
     beamc_target_state state;
     double rms_bound_m; /* 0 unless BEAMC_TARGET_OK */
     double echo_snr_db;
-    bool low_echo_snr;  /* under 10 dB: the bound is optimistic */
+    bool low_echo_snr; /* under 10 dB: the bound is optimistic */
 } beamc_target_answer;
 
 /* Durations and instants on the daemon's monotonic clock, except round_trip_ns (this client's). */
@@ -234,25 +246,26 @@ typedef struct beamc_latency {
     uint64_t queued_to_solve_ns;
     uint64_t solve_ns;
     uint64_t solve_to_sent_ns;
-    uint64_t round_trip_ns; /* from this client's send to its receipt; 0 unless the answer is to this client */
+    uint64_t round_trip_ns; /* from this client's send to its receipt; 0 unless the answer is to
+                               this client */
 } beamc_latency;
 
 typedef struct beamc_preference {
-    double u1, u2;    /* as on the wire: where the losses go */
-    double tradeoff;  /* 0 communication only .. 1 sensing only */
+    double u1, u2;   /* as on the wire: where the losses go */
+    double tradeoff; /* 0 communication only .. 1 sensing only */
 } beamc_preference;
 
 typedef struct beamc_solution {
     uint64_t csi_sequence, target_sequence, target_time_ns;
-    bool repeat;                /* sent again for a new subscriber */
+    bool repeat; /* sent again for a new subscriber */
     size_t station_count, antennas, user_count, target_count, sensing_max;
-    const double *beams;        /* [U][N][2], square-root watt */
-    const double *sensing;      /* [L][sensing_max][N][2]; columns from sensing_columns on are zero */
+    const double *beams;   /* [U][N][2], square-root watt */
+    const double *sensing; /* [L][sensing_max][N][2]; columns from sensing_columns on are zero */
     const beamc_user_answer *users;       /* [U] */
     const beamc_station_answer *stations; /* [L] */
     const beamc_target_answer *targets;   /* [J] */
     double wsr_nominal_bps_hz, wsr_worst_case_bps_hz;
-    bool crlb_valid;            /* false: a target that counts cannot be located; crlb_m2 is then 0 */
+    bool crlb_valid; /* false: a target that counts cannot be located; crlb_m2 is then 0 */
     double crlb_m2;
     double wsr_ideal_bps_hz, crlb_min_m2;
     double merit, classical_merit;
@@ -283,27 +296,30 @@ typedef struct beamc_answer {
     beamc_error refused;            /* REFUSED */
 } beamc_answer;
 
-/* The next answer of any kind from the csi and beams sockets. timeout_ms: 0 returns at once, -1 waits for ever.
- * BEAMC_E_TIMEOUT: nothing came. BEAMC_OK also for REFUSED. */
-beamc_code beamc_receive(beamc_client *client, int timeout_ms, beamc_answer *answer, beamc_error *err);
+/* The next answer of any kind from the csi and beams sockets. timeout_ms: 0 returns at once, -1
+ * waits for ever. BEAMC_E_TIMEOUT: nothing came. BEAMC_OK also for REFUSED. */
+beamc_code beamc_receive(beamc_client *client, int timeout_ms, beamc_answer *answer,
+                         beamc_error *err);
 
-/* The answer to one request; other answers are kept for beamc_receive (at most 64, then the oldest is dropped and
- * counted, see beamc_dropped). BEAMC_E_REFUSED when the daemon refused it. */
-beamc_code beamc_await(beamc_client *client, uint64_t sequence, int timeout_ms, beamc_answer *answer,
-                       beamc_error *err);
+/* The answer to one request; other answers are kept for beamc_receive (at most 64, then the oldest
+ * is dropped and counted, see beamc_dropped). BEAMC_E_REFUSED when the daemon refused it. */
+beamc_code beamc_await(beamc_client *client, uint64_t sequence, int timeout_ms,
+                       beamc_answer *answer, beamc_error *err);
 
-/* A descriptor for poll, epoll or libev that becomes readable when something may have arrived; -1 before the first
- * send or subscription. ZeroMQ's descriptors are edge-triggered: whenever it is readable, and once after every send,
- * call beamc_receive with timeout 0 until it says BEAMC_E_TIMEOUT. */
+/* A descriptor for poll, epoll or libev that becomes readable when something may have arrived; -1
+ * before the first send or subscription. ZeroMQ's descriptors are edge-triggered: whenever it is
+ * readable, and once after every send, call beamc_receive with timeout 0 until it says
+ * BEAMC_E_TIMEOUT. */
 int beamc_fd(const beamc_client *client);
 /* Answers dropped so far because more than 64 were waiting. */
 uint64_t beamc_dropped(const beamc_client *client);
 
-/* Published solutions of one cluster, of this or any other controller. The last one comes at once, with `repeat`. */
+/* Published solutions of one cluster, of this or any other controller. The last one comes at once,
+ * with `repeat`. */
 beamc_code beamc_subscribe(beamc_client *client, const char *cluster, beamc_error *err);
 beamc_code beamc_unsubscribe(beamc_client *client, const char *cluster, beamc_error *err);
 
-/* Operators -------------------------------------------------------------------------------------------------------- */
+/* --- Operators --- */
 
 /* u = (sin(pi tau/2), cos(pi tau/2)). */
 beamc_preference beamc_preference_from_tradeoff(double tradeoff);
@@ -314,8 +330,8 @@ const char *beamc_tradeoff_words(double tradeoff);
 beamc_code beamc_preference_get(beamc_client *client, const char *cluster, int timeout_ms,
                                 beamc_preference *preference, beamc_error *err);
 /* tradeoff in [0, 1]; preference (may be NULL) receives what the daemon now uses. */
-beamc_code beamc_preference_set(beamc_client *client, const char *cluster, double tradeoff, int timeout_ms,
-                                beamc_preference *preference, beamc_error *err);
+beamc_code beamc_preference_set(beamc_client *client, const char *cluster, double tradeoff,
+                                int timeout_ms, beamc_preference *preference, beamc_error *err);
 
 typedef struct beamc_cluster_status {
     char id[64];
@@ -343,10 +359,11 @@ typedef struct beamc_status {
 } beamc_status;
 
 /* cluster NULL: all of them. */
-beamc_code beamc_status_get(beamc_client *client, const char *cluster, int timeout_ms, beamc_status *status,
-                            beamc_error *err);
+beamc_code beamc_status_get(beamc_client *client, const char *cluster, int timeout_ms,
+                            beamc_status *status, beamc_error *err);
 /* Only `clusters` and `cluster_count` are filled in. */
-beamc_code beamc_cluster_list(beamc_client *client, int timeout_ms, beamc_status *status, beamc_error *err);
+beamc_code beamc_cluster_list(beamc_client *client, int timeout_ms, beamc_status *status,
+                              beamc_error *err);
 
 #ifdef __cplusplus
 }
