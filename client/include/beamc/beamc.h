@@ -134,8 +134,7 @@ beamc_code beamc_register(beamc_client *client, const beamc_cluster *cluster, in
 beamc_code beamc_unregister(beamc_client *client, const char *cluster, int timeout_ms,
                             beamc_error *err);
 
-/* Updates: sent without waiting; the answer comes through beamc_receive or beamc_await
- * ----------------------------- */
+/* --- Updates: sent without waiting --- The answer comes through beamc_receive or beamc_await. */
 
 typedef struct beamc_user {
     uint64_t id;      /* unique in the cluster */
