@@ -1,8 +1,16 @@
 #include "unit/paper_fixture.h"
 
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
+
+#include "common/golden.h"
 
 beam_paper_options paper_fixture_options(unsigned repairs, int lower_steps)
 {
@@ -115,4 +123,94 @@ beam_scene *paper_fixture_plain_scene(int stations, int antennas, int users)
         }
     }
     return s;
+}
+
+/* Is some cone function from low to high a row of the direction problem? */
+static bool has_row(const beam_paper *p, int low, int high)
+{
+    const beam_preference u = beam_paper_preference(p->k, p->options.preferences);
+    for (int j = low; j <= high; j++) {
+        const beam_preference v = beam_paper_preference(j, p->options.preferences);
+        for (int i = 0; i < p->direction.rows && j != p->k; i++) {
+            if (p->direction.row[i][0] == v.u1 - u.u1 && p->direction.row[i][1] == v.u2 - u.u2) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void record(void *arg, const beam_paper_iterate *iterate)
+{
+    paper_trace *t = arg;
+    beam_paper *p = t->paper;
+    const int i = t->count;
+    assert_true(i < PAPER_TRACE_MAX);
+    assert_int_equal(iterate->iteration, i);
+    t->at[i] = *iterate;
+    t->phi[i] = p->direction.phi;
+    t->norm2[i] = p->direction.norm2;
+    const beam_paper_loss loss = beam_paper_loss_at(p, p->x);
+    int first, last;
+    t->cone[i] = beam_paper_cone(p->k, p->options.preferences, loss.q, 0, &first, &last);
+    if (t->cone[i] > 1e-6 && p->counts[0] && p->counts[1]) {
+        /* the extreme ones; with feasible-step those almost active may lie beyond them */
+        assert_true(has_row(p, 0, first) && has_row(p, last, p->options.preferences - 1));
+    }
+    t->steepest_cone[i] = -INFINITY; /* over all active cone functions, of which two are rows */
+    for (int j = 0; j < p->options.preferences && p->counts[0] && p->counts[1]; j++) {
+        const beam_preference u = beam_paper_preference(p->k, p->options.preferences);
+        const beam_preference v = beam_paper_preference(j, p->options.preferences);
+        if (j != p->k && (v.u1 - u.u1) * loss.q[0] + (v.u2 - u.u2) * loss.q[1] >= 0) {
+            const double slope =
+                (v.u1 - u.u1) * p->direction.slope[0] + (v.u2 - u.u2) * p->direction.slope[1];
+            t->steepest_cone[i] =
+                fmax(t->steepest_cone[i], slope / hypot(v.u1 - u.u1, v.u2 - u.u2));
+        }
+    }
+    t->loss[i][0] = loss.f[0];
+    t->loss[i][1] = loss.f[1];
+    t->power[i] = 0;
+    for (int l = 0; l < p->problem.L; l++) {
+        t->power[i] = fmax(t->power[i], beam_paper_power(&p->space, p->x, l));
+    }
+    t->count++;
+}
+
+paper_outcome paper_fixture_run(paper_fixture *f, int k, const beam_design *start, paper_trace *t)
+{
+    paper_outcome o = {.design = test_design_new(&f->scene->dims, -1)};
+    beam_error err;
+    if (t) {
+        *t = (paper_trace){.paper = f->paper};
+    }
+    test_must(beam_paper_solve(f->paper, k, 5, start, o.design, &o.result, &o.status,
+                               t ? record : NULL, t, &err),
+              &err, "solve");
+    beam_evaluator *evaluator = test_evaluator_new(&f->scene->dims, o.design->sensing_max);
+    test_must(beam_evaluator_load(evaluator, f->scene, &err), &err, "load");
+    test_must(beam_evaluator_run(evaluator, o.design, &o.quality, &err), &err, "run");
+    test_evaluator_free(evaluator);
+    assert_true(o.quality.power_excess <= 1e-9);
+    return o;
+}
+
+paper_fixture paper_fixture_golden(const char *name, const beam_paper_options *options)
+{
+    beam_error err;
+    paper_fixture f = paper_fixture_of(test_golden_scene(name), options);
+    f.ideal = test_golden_ideal(name);
+    test_must(beam_paper_load(f.paper, f.scene, &f.ideal, &err), &err, "load");
+    return f;
+}
+
+void paper_fixture_finish(paper_fixture *f, paper_outcome *o)
+{
+    test_design_free(o->design);
+    paper_fixture_free(f);
+}
+
+paper_trace *paper_fixture_trace(void)
+{
+    return test_memory(sizeof(paper_trace));
 }

@@ -31,4 +31,33 @@ void paper_fixture_direction(const paper_fixture *f, test_random *random, double
  * radii 0. */
 beam_scene *paper_fixture_plain_scene(int stations, int antennas, int users);
 
+/* ---- whole runs ---- */
+
+enum { PAPER_TRACE_MAX = 2048 };
+
+typedef struct paper_trace {
+    beam_paper *paper;
+    int count;
+    beam_paper_iterate at[PAPER_TRACE_MAX];
+    double cone[PAPER_TRACE_MAX];  /* largest r_j */
+    double power[PAPER_TRACE_MAX]; /* largest share of a budget */
+    double phi[PAPER_TRACE_MAX], norm2[PAPER_TRACE_MAX];
+    double loss[PAPER_TRACE_MAX][2];
+    double steepest_cone[PAPER_TRACE_MAX]; /* largest slope along d of an active cone function */
+} paper_trace;
+
+typedef struct paper_outcome {
+    beam_result result;
+    beam_paper_status status;
+    beam_design *design;
+    beam_quality quality; /* exact, recomputed */
+} paper_outcome;
+
+paper_trace *paper_fixture_trace(void);
+/* A golden scene with its ideal values. */
+paper_fixture paper_fixture_golden(const char *name, const beam_paper_options *options);
+/* Solves subproblem k; trace may be NULL. The design is inside its budget, checked. */
+paper_outcome paper_fixture_run(paper_fixture *f, int k, const beam_design *start, paper_trace *t);
+void paper_fixture_finish(paper_fixture *f, paper_outcome *o);
+
 #endif
