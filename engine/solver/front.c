@@ -65,7 +65,8 @@ static void scan(front_context *c)
     beam_solver_copy_point(s, &s->pool[0], &s->rate_end);
     memcpy(s->pool[last].x, s->sensing, beam_solver_point_bytes(s));
     (void)beam_solver_measure(s, &s->pool[last]);
-    for (int i = 1; i < last; i++) {
+    for (int i = 1; i <= last;
+         i++) { /* the last too: the bare sensing end has no beams to grow from */
         if (!scan_point(c, i, s->pool[i - 1].x, forward_stages, 3)) {
             return;
         }
@@ -213,15 +214,20 @@ beam_code beam_solver_front(beam_solver *self, int points, bool keep_ideal, doub
         return beam_fail(err, BEAM_E_INVALID, "points", "%d points do not make a front; at least 2",
                          points);
     }
-    beam_code code = beam_solver_compute_rate_end(self, err);
     const beam_ideal given = self->ideal;
-    (void)given;
+    if (keep_ideal && !(self->have_ideal_rate && self->have_ideal_sensing)) {
+        return beam_fail(err, BEAM_E_INVALID, "ideal",
+                         "compute or set the ideal values before keeping them");
+    }
+    beam_code code = beam_solver_compute_rate_end(self, err);
     code = code ? code : beam_solver_compute_sensing_end(self, err);
-    (void)keep_ideal;
     if (code) {
         return code;
     }
-    front_context c = {self, progress, progress_arg, 0, points + 2 * (BEAM_FRONT_SCAN - 2)};
+    if (keep_ideal) {
+        self->ideal = given;
+    }
+    front_context c = {self, progress, progress_arg, 0, points + 2 * BEAM_FRONT_SCAN - 3};
     scan(&c);
     place(self, points, tradeoffs);
     for (int k = 0; k < points; k++) {

@@ -19,7 +19,7 @@ static const double split_smoothing =
     0.03; /* of the search for the classical power split; the result is exact */
 enum { SPLIT_EVALUATIONS = 12 };
 static const double sensing_tolerance = 1e-9;
-enum { SENSING_ITERATIONS = 4000 };
+enum { SENSING_ITERATIONS = 4000, FLOOR_ROUNDS = 20 };
 
 beam_solver_options beam_solver_options_default(void)
 {
@@ -143,14 +143,20 @@ bool beam_solver_measure(beam_solver *s, beam_point *point)
     return isfinite(point->wsr) && !isnan(point->crlb);
 }
 
+/* Minimum rates come first: at the ends a merit counts a loss up to a thousandfold, so a shortfall
+ * must count more. */
+static double floor_cost(const beam_solver *s, double shortfall)
+{
+    return shortfall > 0.0 && s->ideal.wsr_ideal_bps_hz > 0.0
+               ? 1e6 * shortfall / s->ideal.wsr_ideal_bps_hz
+               : 0.0;
+}
+
 double beam_solver_point_merit(const beam_solver *s, beam_preference u, const beam_point *p)
 {
     const double f1 = beam_loss_rate(&s->ideal, p->wsr),
                  f2 = beam_loss_sensing(&s->ideal, isfinite(p->crlb), p->crlb);
-    const double floor = p->shortfall > 0.0 && s->ideal.wsr_ideal_bps_hz > 0.0
-                             ? 2e3 * p->shortfall / s->ideal.wsr_ideal_bps_hz
-                             : 0.0;
-    return beam_merit(&s->ideal, u, f1, f2) + floor;
+    return beam_merit(&s->ideal, u, f1, f2) + floor_cost(s, p->shortfall);
 }
 
 void beam_solver_copy_point(const beam_solver *s, beam_point *to, const beam_point *from)
@@ -248,6 +254,42 @@ static bool expired(const beam_solver *s)
     return s->options.expired && s->options.expired(s->options.expired_arg);
 }
 
+/* Further rounds on the last stage until every minimum rate is met to 1e-3 bit/s/Hz, the penalty
+ * doubled each time. */
+static beam_lbfgs_end meet_floors(beam_solver *s, int iterations, double tolerance)
+{
+    const beam_problem *p = &s->problem;
+    beam_lbfgs_end end = BEAM_LBFGS_CONVERGED;
+    for (int round = 0; round < FLOOR_ROUNDS && end == BEAM_LBFGS_CONVERGED; round++) {
+        double value, worst = 0.0;
+        for (int u = 0; u < p->U; u++) {
+            worst = fmax(worst, p->min_rate[u] - s->robust.rate[u]);
+        }
+        if (worst <= 1e-3) {
+            break;
+        }
+        s->objective.floor_penalty *= 2.0;
+        end = beam_lbfgs_minimise(&s->lbfgs, s->y, beam_objective_value, &s->objective,
+                                  iterations - s->lbfgs.iterations, tolerance, &value);
+        beam_objective_update(&s->objective);
+    }
+    return end;
+}
+
+static beam_status status_of(beam_lbfgs_end end)
+{
+    switch (end) {
+    case BEAM_LBFGS_STOPPED:
+        return BEAM_STATUS_TIME_LIMIT;
+    case BEAM_LBFGS_LIMIT:
+        return BEAM_STATUS_ITERATION_LIMIT;
+    case BEAM_LBFGS_NUMERIC:
+        return BEAM_STATUS_NUMERIC;
+    default:
+        return BEAM_STATUS_CONVERGED;
+    }
+}
+
 beam_status beam_solver_descend(beam_solver *s, const double *stages, int count, int iterations,
                                 double tolerance, const double *start, beam_point *out,
                                 beam_result *result)
@@ -260,7 +302,7 @@ beam_status beam_solver_descend(beam_solver *s, const double *stages, int count,
     q->stop = s->options.expired;
     q->stop_arg = s->options.expired_arg;
     q->iterations = q->evaluations = 0;
-    o->floor_penalty = s->has_floors ? 10.0 : 0.0;
+    o->floor_penalty = s->has_floors ? 1e3 : 0.0;
     memset(o->floor_multiplier, 0, sizeof o->floor_multiplier);
     for (int k = 0; k < count; k++) {
         double value;
@@ -269,18 +311,13 @@ beam_status beam_solver_descend(beam_solver *s, const double *stages, int count,
         const beam_lbfgs_end end = beam_lbfgs_minimise(
             q, s->y, beam_objective_value, o, iterations - q->iterations, tolerance, &value);
         beam_objective_update(o);
-        if (end == BEAM_LBFGS_STOPPED) {
-            status = BEAM_STATUS_TIME_LIMIT;
+        status = status_of(end);
+        if (status != BEAM_STATUS_CONVERGED) {
             break;
         }
-        if (end == BEAM_LBFGS_LIMIT) {
-            status = BEAM_STATUS_ITERATION_LIMIT;
-            break;
-        }
-        if (end == BEAM_LBFGS_NUMERIC) {
-            status = BEAM_STATUS_NUMERIC;
-            break;
-        }
+    }
+    if (s->has_floors && status == BEAM_STATUS_CONVERGED) {
+        status = status_of(meet_floors(s, iterations, tolerance));
     }
     result->iterations += q->iterations;
     result->evaluations += q->evaluations;
@@ -302,14 +339,18 @@ static double split_merit(void *arg, const double *x)
     const split_context *c = arg;
     beam_solver *s = c->s;
     beam_problem *p = &s->problem;
-    double crlb = 0.0;
+    double crlb = 0.0, shortfall = 0.0;
     const double wsr = p->U > 0 ? beam_robust_smooth(&s->robust, x, split_smoothing) : 0.0;
+    for (int u = 0; u < p->U; u++) {
+        shortfall += fmax(0.0, p->min_rate[u] - s->robust.rate[u]);
+    }
     if (p->crlb.counted > 0) {
         beam_problem_sensing_gram(p, x, s->objective.proj, s->objective.gram);
         crlb = beam_crlb_value(&p->crlb, s->objective.gram, NULL, NULL);
     }
     return beam_merit(&s->ideal, c->u, beam_loss_rate(&s->ideal, wsr),
-                      beam_loss_sensing(&s->ideal, isfinite(crlb), crlb));
+                      beam_loss_sensing(&s->ideal, isfinite(crlb), crlb)) +
+           floor_cost(s, shortfall);
 }
 
 static void split_point(beam_solver *s, beam_preference u, const double *unit, beam_point *out)

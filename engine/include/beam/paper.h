@@ -53,9 +53,10 @@ typedef struct beam_paper_iterate {
     double wsr_worst_case_bps_hz; /* exact, at the same beams */
     double crlb_m2;               /* INFINITY if not identifiable */
     double direction_norm;        /* |d| */
-    double lower_gap;             /* g(gamma, delta) = |delta - phi(gamma)|^2, in the units of the run: radii with repair
-                                   * units, else noise-normalised channels; not finite where the steps (16) diverge */
-    double step;                  /* eta */
+    double lower_gap; /* g(gamma, delta) = |delta - phi(gamma)|^2, in the units of the run: radii
+                       * with repair units, else noise-normalised channels; not finite where the
+                       * steps (16) diverge */
+    double step;      /* eta */
     int cuts;
     bool indefinite; /* psd off: some Q_l has a negative eigenvalue */
 } beam_paper_iterate;
