@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -398,6 +399,97 @@ static void two_clusters_are_served_at_once(void **state)
     test_scene_free(b);
 }
 
+/* More clusters than threads, all updates in flight at once. */
+static void many_clusters_share_the_threads(void **state)
+{
+    (void)state;
+    enum { CLUSTERS = 12, ROUNDS = 4 };
+    static const char *const settings[] = {"workers = 3", NULL};
+    test_daemon d;
+    test_daemon_start(&d, settings, 0);
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beamc_client *client = test_client(&d);
+    char id[CLUSTERS][16];
+    uint64_t sequence[CLUSTERS];
+    for (int c = 0; c < CLUSTERS; c++) {
+        snprintf(id[c], sizeof id[c], "many-%d", c);
+        test_set_up(client, id[c], scene, c / (CLUSTERS - 1.0));
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int c = 0; c < CLUSTERS; c++) {
+            sequence[c] = test_send_csi(client, id[c], scene, 10000000);
+        }
+        for (int c = 0; c < CLUSTERS; c++) {
+            beamc_answer answer;
+            beamc_error err;
+            assert_int_equal(beamc_await(client, sequence[c], 60000, &answer, &err), BEAMC_OK);
+            assert_string_equal(answer.cluster, id[c]);
+            assert_true(fabs(answer.solution->preference.tradeoff - c / (CLUSTERS - 1.0)) < 1e-9);
+            test_check_solution(scene, answer.solution);
+        }
+        wobble(scene, round);
+    }
+    beamc_close(&client);
+    test_scene_free(scene);
+    assert_int_equal(test_daemon_stop(&d), 0);
+}
+
+static void users_under_a_floor_are_listed(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beamc_client *client = test_client(&daemon_);
+    test_set_up(client, "floor", scene, 0.6);
+    const beamc_solution *s = test_solve(client, "floor", scene);
+    int weakest = 0;
+    for (int u = 0; u < scene->dims.users; u++) {
+        if (s->users[u].rate_worst_case_bps_hz < s->users[weakest].rate_worst_case_bps_hz) {
+            weakest = u;
+        }
+    }
+    const double rate = s->users[weakest].rate_worst_case_bps_hz;
+    scene->user_min_rate_bps_hz[weakest] = rate + 0.3; /* within reach */
+    s = test_solve(client, "floor", scene);
+    test_check_solution(scene, s);
+    assert_true(s->users[weakest].rate_worst_case_bps_hz > rate + 0.25);
+    scene->user_min_rate_bps_hz[weakest] = 1000; /* out of reach */
+    s = test_solve(client, "floor", scene);
+    test_check_solution(scene, s);
+    assert_int_equal(s->users_below_floor, 1);
+    assert_true(s->users[weakest].below_floor);
+    assert_true(s->shortfall_bps_hz > 900);
+    beamc_close(&client);
+    test_scene_free(scene);
+}
+
+/* Nobody to serve: all power senses. The first user then starts cold. */
+static void a_cluster_without_users_senses(void **state)
+{
+    (void)state;
+    beam_scene *all = test_golden_scene("paper_eps010"), *none = test_scene_clone(all);
+    while (none->dims.users > 0) {
+        beam_scene *less = without_last(none);
+        test_scene_free(none);
+        none = less;
+    }
+    beamc_client *client = test_client(&daemon_);
+    test_register(client, "empty", all, 0.5);
+    test_send_targets(client, "empty", all);
+    const beamc_solution *s = test_solve(client, "empty", none);
+    assert_int_equal(s->user_count, 0);
+    assert_true(s->wsr_worst_case_bps_hz == 0 && s->wsr_ideal_bps_hz == 0);
+    assert_true(fabs(s->crlb_m2 / s->crlb_min_m2 - 1) < 1e-3);
+    test_check_solution(none, s);
+    s = test_solve(client, "empty", all);
+    assert_false(s->warm);
+    test_check_solution(all, s);
+    s = test_solve(client, "empty", none);
+    test_check_solution(none, s);
+    beamc_close(&client);
+    test_scene_free(all);
+    test_scene_free(none);
+}
+
 /* A controller that vanishes with a request under way; its successor goes on with the same cluster.
  */
 static void a_controller_may_vanish_and_come_back(void **state)
@@ -471,6 +563,9 @@ int main(void)
         cmocka_unit_test(moved_targets_are_solved_without_new_csi),
         cmocka_unit_test(users_join_and_leave),
         cmocka_unit_test(two_clusters_are_served_at_once),
+        cmocka_unit_test(many_clusters_share_the_threads),
+        cmocka_unit_test(users_under_a_floor_are_listed),
+        cmocka_unit_test(a_cluster_without_users_senses),
         cmocka_unit_test(a_controller_may_vanish_and_come_back),
         cmocka_unit_test(the_best_rate_is_refreshed_in_the_background),
         cmocka_unit_test(nothing_was_ever_below_classical),
