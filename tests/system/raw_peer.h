@@ -3,6 +3,8 @@
 #ifndef TEST_RAW_PEER_H
 #define TEST_RAW_PEER_H
 
+#include <stdalign.h>
+
 #include "system/daemon.h"
 #include "wire.h"
 
@@ -32,7 +34,7 @@ request *request_new(const beam_scene *scene);
 typedef struct peer {
     void *socket;
     uint64_t sequence;
-    unsigned char arena_memory[FRAME_BYTES * 8];
+    alignas(16) unsigned char arena_memory[FRAME_BYTES * 8];
     beam_wire_arena arena;
     beam_wire_header header;
     const Beamd__Error *error; /* NULL: the answer was another message */

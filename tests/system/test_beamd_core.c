@@ -2,6 +2,7 @@
  * waiting. */
 #include <math.h>
 #include <setjmp.h>
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,7 +41,7 @@ typedef struct world {
     sent log[LOG_MAX];
     unsigned count;
     bool peer_gone;
-    unsigned char arena_memory[FRAME_BYTES * 8];
+    alignas(16) unsigned char arena_memory[FRAME_BYTES * 8];
     beam_wire_arena arena;
 } world;
 

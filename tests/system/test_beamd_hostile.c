@@ -132,6 +132,64 @@ static void too_large_messages_are_answered(void **state)
     free(r);
 }
 
+static void spoil_registration(request *r, int k)
+{
+    Beamd__RegisterCluster *m = &r->registration;
+    switch (k) {
+    case 0:
+        m->array = BEAMD__ARRAY_KIND__ARRAY_UNIFORM_PLANAR;
+        break;
+    case 1:
+        m->user_antennas = 2;
+        break;
+    case 2:
+        m->n_stations = 0;
+        break;
+    case 3:
+        r->station[1].antennas = 6;
+        break;
+    case 4:
+        m->max_users = 4000000000u;
+        break;
+    case 5:
+        m->sensing = (Beamd__SensingModel)9;
+        break;
+    case 6:
+        m->sensing = BEAMD__SENSING_MODEL__SENSING_BAND;
+        break;
+    case 7:
+        m->snapshots = NAN;
+        break;
+    case 8:
+        m->carrier_hz = INFINITY;
+        break;
+    case 9:
+        m->preference = &r->preference;
+        r->preference.u1 = NAN;
+        break;
+    case 10:
+        m->targets = 0;
+        break;
+    case 11:
+        r->station[2].power_w = -1;
+        break;
+    case 12:
+        r->station[0].axis_rad = NAN;
+        break;
+    case 13:
+        r->station[1].x_m = r->station[0].x_m;
+        r->station[1].y_m = r->station[0].y_m;
+        break;
+    case 14:
+        r->station[0].echo_noise_w = 0;
+        break;
+    default:
+        for (int l = 0; l < L; l++) {
+            r->station[l].antennas = 4000000000u;
+        }
+    }
+}
+
 /* Every field of a registration, spoilt in turn. */
 static void a_registration_names_its_field(void **state)
 {
@@ -160,61 +218,8 @@ static void a_registration_names_its_field(void **state)
     peer *p = peer_new(context, daemon_.dir, "csi.sock");
     for (int k = 0; k < (int)(sizeof cases / sizeof cases[0]); k++) {
         request *r = request_new(scene);
-        Beamd__RegisterCluster *m = &r->registration;
-        switch (k) {
-        case 0:
-            m->array = BEAMD__ARRAY_KIND__ARRAY_UNIFORM_PLANAR;
-            break;
-        case 1:
-            m->user_antennas = 2;
-            break;
-        case 2:
-            m->n_stations = 0;
-            break;
-        case 3:
-            r->station[1].antennas = 6;
-            break;
-        case 4:
-            m->max_users = 4000000000u;
-            break;
-        case 5:
-            m->sensing = (Beamd__SensingModel)9;
-            break;
-        case 6:
-            m->sensing = BEAMD__SENSING_MODEL__SENSING_BAND;
-            break;
-        case 7:
-            m->snapshots = NAN;
-            break;
-        case 8:
-            m->carrier_hz = INFINITY;
-            break;
-        case 9:
-            m->preference = &r->preference;
-            r->preference.u1 = NAN;
-            break;
-        case 10:
-            m->targets = 0;
-            break;
-        case 11:
-            r->station[2].power_w = -1;
-            break;
-        case 12:
-            r->station[0].axis_rad = NAN;
-            break;
-        case 13:
-            r->station[1].x_m = r->station[0].x_m;
-            r->station[1].y_m = r->station[0].y_m;
-            break;
-        case 14:
-            r->station[0].echo_noise_w = 0;
-            break;
-        default:
-            for (int l = 0; l < L; l++) {
-                r->station[l].antennas = 4000000000u;
-            }
-        }
-        peer_send(p, BEAM_WIRE_REGISTER_CLUSTER, "spoilt", &m->base);
+        spoil_registration(r, k);
+        peer_send(p, BEAM_WIRE_REGISTER_CLUSTER, "spoilt", &r->registration.base);
         peer_expect(p, cases[k].code, cases[k].field);
         free(r);
     }
@@ -229,6 +234,66 @@ static void a_registration_names_its_field(void **state)
 static void put_double(unsigned char *at, double value)
 {
     memcpy(at, &value, sizeof value);
+}
+
+static void spoil_csi(request *r, int k, Beamd__User **four, Beamd__User *extra, peer *p)
+{
+    switch (k) {
+    case 0:
+        memcpy(four, r->user_at, sizeof r->user_at);
+        four[U] = extra;
+        r->csi.users = four;
+        r->csi.n_users = U + 1;
+        break;
+    case 1:
+        r->user[2].user_id = r->user[0].user_id;
+        break;
+    case 2:
+        r->user[1].station = 4000000000u;
+        break;
+    case 3:
+        r->user[0].weight = NAN;
+        break;
+    case 4:
+        r->user[2].noise_w = 0;
+        break;
+    case 5:
+        r->user[1].min_rate_bps_hz = -1;
+        break;
+    case 6:
+        r->csi.n_subbands = 0;
+        break;
+    case 7:
+        r->band.channels = NULL;
+        break;
+    case 8:
+        r->shape[2] = 4;
+        break;
+    case 9:
+        r->channels.data.len -= 16;
+        break;
+    case 10:
+        r->channels.element = BEAMD__ELEMENT_TYPE__ELEMENT_UNSPECIFIED;
+        break;
+    case 11:
+        put_double(r->data + 16 * ((1 * U + 2) * N + 3), NAN);
+        break;
+    case 12:
+        r->band.n_error_radius--;
+        break;
+    case 13:
+        r->radius[2 * U + 1] = -1e-9;
+        break;
+    case 14:
+        r->radius[0] = INFINITY;
+        break;
+    case 15:
+        put_double(r->data, 1e300);
+        break;
+    default:
+        p->sequence = 1;
+        break; /* was used by the registration */
+    }
 }
 
 static void a_csi_update_names_its_field(void **state)
@@ -265,62 +330,7 @@ static void a_csi_update_names_its_field(void **state)
     Beamd__User *four[U + 1];
     for (int k = 0; k < (int)(sizeof cases / sizeof cases[0]); k++) {
         request *r = request_new(scene);
-        switch (k) {
-        case 0:
-            memcpy(four, r->user_at, sizeof r->user_at);
-            four[U] = &extra;
-            r->csi.users = four;
-            r->csi.n_users = U + 1;
-            break;
-        case 1:
-            r->user[2].user_id = r->user[0].user_id;
-            break;
-        case 2:
-            r->user[1].station = 4000000000u;
-            break;
-        case 3:
-            r->user[0].weight = NAN;
-            break;
-        case 4:
-            r->user[2].noise_w = 0;
-            break;
-        case 5:
-            r->user[1].min_rate_bps_hz = -1;
-            break;
-        case 6:
-            r->csi.n_subbands = 0;
-            break;
-        case 7:
-            r->band.channels = NULL;
-            break;
-        case 8:
-            r->shape[2] = 4;
-            break;
-        case 9:
-            r->channels.data.len -= 16;
-            break;
-        case 10:
-            r->channels.element = BEAMD__ELEMENT_TYPE__ELEMENT_UNSPECIFIED;
-            break;
-        case 11:
-            put_double(r->data + 16 * ((1 * U + 2) * N + 3), NAN);
-            break;
-        case 12:
-            r->band.n_error_radius--;
-            break;
-        case 13:
-            r->radius[2 * U + 1] = -1e-9;
-            break;
-        case 14:
-            r->radius[0] = INFINITY;
-            break;
-        case 15:
-            put_double(r->data, 1e300);
-            break;
-        default:
-            p->sequence = 1;
-            break; /* was used by the registration */
-        }
+        spoil_csi(r, k, four, &extra, p);
         peer_send(p, BEAM_WIRE_CSI_UPDATE, "csi", &r->csi.base);
         peer_expect(p, cases[k].code, cases[k].field);
         free(r);
