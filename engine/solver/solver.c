@@ -11,20 +11,22 @@
  * start is near its optimum. */
 static const double cold_stages[] = {1.0, 0.3, 0.1, 0.03, 0.01};
 static const double warm_stages[] = {0.1, 0.03, 0.01};
-static const double rate_stages[] = {1.0, 0.3, 0.1, 0.03, 0.01};
-enum { COLD_STAGES = 5, WARM_STAGES = 3, RATE_STAGES = 5 };
+enum { COLD_STAGES = 5, WARM_STAGES = 3 };
 
 static const double temperature = 0.02;
+static const double least_share =
+    0.02; /* of a start: beams or sensing rows at zero have no gradient */
+static const double rate_share = 0.9; /* of the start near the communication end */
 static const double split_smoothing =
     0.03; /* of the search for the classical power split; the result is exact */
 enum { SPLIT_EVALUATIONS = 12 };
-static const double sensing_tolerance = 1e-9;
-enum { SENSING_ITERATIONS = 4000, FLOOR_ROUNDS = 20 };
+static const double sensing_tolerance = 1e-7; /* proven relative gap of the least CRLB */
+enum { SENSING_ITERATIONS = 2000, FLOOR_ROUNDS = 20 };
 
 beam_solver_options beam_solver_options_default(void)
 {
     const beam_solver_options o = {
-        .max_iterations = 400, .tolerance = 1e-6, .expired = NULL, .expired_arg = NULL};
+        .max_iterations = 400, .tolerance = 1e-5, .expired = NULL, .expired_arg = NULL};
     return o;
 }
 
@@ -32,6 +34,12 @@ static int largest_dimension(const beam_dims *d)
 {
     const int columns = d->users + 2 * d->targets;
     return columns < d->antennas ? columns : d->antennas;
+}
+
+static size_t geometry_size(const beam_dims *d)
+{
+    const size_t L = (size_t)d->stations, J = (size_t)d->targets;
+    return 5 + 6 * L + 2 * J + 2 * L * J * L;
 }
 
 static void carve(beam_solver *s, beam_arena *arena, const beam_dims *d)
@@ -47,6 +55,8 @@ static void carve(beam_solver *s, beam_arena *arena, const beam_dims *d)
     beam_least_crlb_carve(&s->least, arena, d->stations, d->targets, D);
     s->y = BEAM_TAKE(arena, double, n);
     s->y_best = BEAM_TAKE(arena, double, n);
+    s->geometry = BEAM_TAKE(arena, double, geometry_size(d));
+    s->geometry_new = BEAM_TAKE(arena, double, geometry_size(d));
     s->sensing = BEAM_TAKE(arena, double, point);
     s->unit = BEAM_TAKE(arena, double, point);
     s->rate_end.x = BEAM_TAKE(arena, double, point);
@@ -101,6 +111,44 @@ size_t beam_solver_point_bytes(const beam_solver *s)
     return (size_t)s->problem.rows * (size_t)s->problem.stride * sizeof(double);
 }
 
+/* Sensing rows per station. Resolved echoes see R_l through 4J real numbers (X0, X1, X2 per
+ * target), the rates at their worst-case channels through one number per user: by the rank bound of
+ * Barvinok and Pataki some optimal Q_l has rank^2 <= 4J + U + 1. The coupled models see the whole
+ * Gram matrix: 2J. */
+static int sensing_rows(const beam_scene *scene)
+{
+    const beam_dims *d = &scene->dims;
+    const int most = beam_design_sensing_max(d),
+              bound = (int)sqrt((double)(4 * d->targets + d->users + 1));
+    return scene->sensing == BEAM_SENSING_RESOLVED && bound < most ? bound : most;
+}
+
+static double *append(double *to, const double *from, size_t n)
+{
+    memcpy(to, from, n * sizeof *to);
+    return to + n;
+}
+
+/* Everything the least-CRLB rows depend on, and the layout of the rows. */
+static void pack_geometry(const beam_problem *p, const beam_scene *scene, double *to)
+{
+    const size_t L = (size_t)scene->dims.stations, J = (size_t)scene->dims.targets;
+    *to++ = (double)scene->sensing;
+    *to++ = scene->sensing == BEAM_SENSING_BAND ? scene->bandwidth_hz : 0.0;
+    *to++ = scene->snapshots;
+    *to++ = scene->skip_unidentifiable ? 1.0 : 0.0;
+    *to++ = (double)p->D;
+    for (size_t l = 0; l < L; l++) {
+        *to++ = (double)p->K[l];
+    }
+    to = append(to, scene->station_position_m, 2 * L);
+    to = append(to, scene->station_axis_rad, L);
+    to = append(to, scene->station_power_w, L);
+    to = append(to, scene->station_echo_noise_w, L);
+    to = append(to, scene->target_position_m, 2 * J);
+    (void)append(to, (const double *)scene->reflection, 2 * L * J * L);
+}
+
 beam_code beam_solver_load(beam_solver *self, const beam_scene *scene, beam_error *err)
 {
     const beam_dims *a = &self->max, *b = &scene->dims;
@@ -109,21 +157,31 @@ beam_code beam_solver_load(beam_solver *self, const beam_scene *scene, beam_erro
         return beam_fail(err, BEAM_E_INVALID, "dims",
                          "the scene has other sizes than the solver was made for");
     }
-    const beam_code code = beam_problem_load(&self->problem, scene, true, err);
+    const int rows = self->problem.r;
+    beam_code code = beam_scene_validate(scene, err);
+    if (!code) {
+        self->problem.r = sensing_rows(scene);
+        code = beam_problem_load(&self->problem, scene, true, err);
+    }
     if (code) {
+        self->problem.r = rows;
         return code;
     }
     beam_robust_reset(&self->robust, &self->problem);
     self->objective.p = &self->problem;
     self->objective.rb = &self->robust;
-    memcpy(self->user_station, scene->user_station, (size_t)b->users * sizeof(int));
-    memcpy(self->power_w, scene->station_power_w, (size_t)b->stations * sizeof(double));
     self->has_floors = false;
     for (int u = 0; u < b->users; u++) {
         self->has_floors = self->has_floors || scene->user_min_rate_bps_hz[u] > 0.0;
     }
+    const size_t bytes = geometry_size(b) * sizeof(double);
+    pack_geometry(&self->problem, scene, self->geometry_new);
+    if (!self->loaded || memcmp(self->geometry, self->geometry_new, bytes) != 0) {
+        memcpy(self->geometry, self->geometry_new, bytes);
+        self->have_sensing_rows = false;
+    }
     self->loaded = true;
-    self->have_sensing_rows = self->have_rate_point = self->have_classical = false;
+    self->have_classical = false;
     return BEAM_OK;
 }
 
@@ -353,7 +411,7 @@ static double split_merit(void *arg, const double *x)
            floor_cost(s, shortfall);
 }
 
-static void split_point(beam_solver *s, beam_preference u, const double *unit, beam_point *out)
+static double split_point(beam_solver *s, beam_preference u, const double *unit, beam_point *out)
 {
     split_context c = {s, u};
     double share = 0.0;
@@ -361,11 +419,12 @@ static void split_point(beam_solver *s, beam_preference u, const double *unit, b
     (void)beam_classical_split(&s->problem, unit, split_merit, &c, SPLIT_EVALUATIONS, out->x,
                                &share);
     (void)beam_solver_measure(s, out);
+    return share;
 }
 
-void beam_solver_classical_point(beam_solver *s, beam_preference u, beam_point *out)
+double beam_solver_classical_point(beam_solver *s, beam_preference u, beam_point *out)
 {
-    split_point(s, u, s->unit, out);
+    return split_point(s, u, s->unit, out);
 }
 
 beam_code beam_solver_classical(beam_solver *self, beam_classical kind, beam_sensing_design sensing,
@@ -387,7 +446,7 @@ beam_code beam_solver_classical(beam_solver *self, beam_classical kind, beam_sen
     if (sensing == BEAM_SENSING_ISOTROPIC) {
         beam_classical_isotropic(&self->problem, unit);
     }
-    split_point(self, u, unit, &self->answer);
+    (void)split_point(self, u, unit, &self->answer);
     beam_solver_fill_result(self, u, &self->answer, result);
     result->method = BEAM_METHOD_CLASSICAL;
     result->classical_merit = result->merit;
@@ -414,7 +473,7 @@ beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err)
         beam_classical_beams(&self->classical, p, starts[k], start);
         beam_classical_compose(p, start, 0.97, start);
         const beam_status status =
-            beam_solver_descend(self, rate_stages, RATE_STAGES, 1000, self->options.tolerance,
+            beam_solver_descend(self, cold_stages, COLD_STAGES, 1000, self->options.tolerance,
                                 start, &self->candidate, &ignored);
         if (status != BEAM_STATUS_NUMERIC && self->candidate.wsr > self->rate_end.wsr) {
             beam_solver_copy_point(self, &self->rate_end, &self->candidate);
@@ -428,7 +487,6 @@ beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err)
     }
     self->ideal.wsr_ideal_bps_hz = p->U > 0 ? self->rate_end.wsr : 0.0;
     self->have_ideal_rate = true;
-    self->have_rate_point = p->U > 0;
     return BEAM_OK;
 }
 
@@ -478,6 +536,58 @@ static bool import_warm(beam_solver *s, const beam_design *warm, beam_point *out
     return beam_solver_measure(s, out);
 }
 
+/* Keeps the candidate when it beats the answer. */
+static void consider(beam_solver *s, beam_preference u, const beam_point *point, beam_method method,
+                     double *best, beam_result *result)
+{
+    const double merit = beam_solver_point_merit(s, u, point);
+    if (merit < *best) {
+        *best = merit;
+        result->method = method;
+        beam_solver_copy_point(s, &s->answer, point);
+    }
+}
+
+/* One descent from `start`; start may be any buffer but the candidate's. */
+static void descend_from(beam_solver *s, beam_preference u, const double *start, bool warm,
+                         double *best, beam_result *result)
+{
+    beam_solver_set_preference(s, u);
+    const beam_status status = beam_solver_descend(
+        s, warm ? warm_stages : cold_stages, warm ? WARM_STAGES : COLD_STAGES,
+        s->options.max_iterations, s->options.tolerance, start, &s->candidate, result);
+    if (status != BEAM_STATUS_NUMERIC) {
+        consider(s, u, &s->candidate, BEAM_METHOD_BOBLRBF, best, result);
+    }
+    if (status != BEAM_STATUS_CONVERGED || result->status == BEAM_STATUS_CONVERGED) {
+        result->status = status;
+    }
+}
+
+/* Which users deserve a beam is a choice with many local optima: descend from three different
+ * classical starts. */
+static void solve_cold(beam_solver *s, beam_preference u, double share, double *best,
+                       beam_result *result)
+{
+    const beam_classical kinds[] = {BEAM_CLASSICAL_RZF, BEAM_CLASSICAL_WMMSE,
+                                    s->problem.U > s->problem.N ? BEAM_CLASSICAL_MRT
+                                                                : BEAM_CLASSICAL_ZF};
+    const double split = fmin(fmax(share, least_share), 1.0 - least_share);
+    for (int k = 0; k < 3 && (k == 0 || !expired(s)); k++) {
+        double *start = s->spare.x;
+        memcpy(start, s->unit, beam_solver_point_bytes(s));
+        if (kinds[k] != BEAM_CLASSICAL_RZF) {
+            beam_classical_beams(&s->classical, &s->problem, kinds[k], start);
+        }
+        beam_classical_compose(&s->problem, start,
+                               kinds[k] == BEAM_CLASSICAL_WMMSE ? rate_share : split, start);
+        descend_from(s, u, start, false, best, result);
+        if (s->problem.U == 0) {
+            break;
+        }
+    }
+}
+
 beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_design *warm,
                             beam_design *out, beam_result *result, beam_error *err)
 {
@@ -488,33 +598,27 @@ beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_desig
         return code;
     }
     const beam_preference u = beam_preference_from_tradeoff(tradeoff);
-    beam_solver_set_preference(self, u);
-    beam_solver_classical_point(self, u, &self->answer);
-    double best = beam_solver_point_merit(self, u, &self->answer);
+    double share = 0.0, best = INFINITY;
+    share = beam_solver_classical_point(self, u, &self->candidate);
+    consider(self, u, &self->candidate, BEAM_METHOD_CLASSICAL, &best, result);
     beam_solver_fill_result(self, u, &self->answer, result);
     result->classical_merit = result->merit;
-    result->method = BEAM_METHOD_CLASSICAL;
-    const double *start = self->answer.x;
-    if (warm && import_warm(self, warm, &self->spare)) {
-        const double merit = beam_solver_point_merit(self, u, &self->spare);
-        result->warm = true;
-        start = self->spare.x;
-        if (merit < best) {
-            best = merit;
-            result->method = BEAM_METHOD_WARM;
-            beam_solver_copy_point(self, &self->answer, &self->spare);
-        }
+    result->warm = warm && import_warm(self, warm, &self->spare);
+    if (result->warm) {
+        consider(self, u, &self->spare, BEAM_METHOD_WARM, &best, result);
     }
     result->status = BEAM_STATUS_TIME_LIMIT;
     if (!expired(self)) {
-        result->status = beam_solver_descend(self, result->warm ? warm_stages : cold_stages,
-                                             result->warm ? WARM_STAGES : COLD_STAGES,
-                                             self->options.max_iterations, self->options.tolerance,
-                                             start, &self->candidate, result);
-        const double merit = beam_solver_point_merit(self, u, &self->candidate);
-        if (result->status != BEAM_STATUS_NUMERIC && merit < best) {
-            result->method = BEAM_METHOD_BOBLRBF;
-            beam_solver_copy_point(self, &self->answer, &self->candidate);
+        result->status = BEAM_STATUS_CONVERGED;
+        if (result->warm) { /* from the better of the two, apart from rows at zero */
+            if (result->method == BEAM_METHOD_CLASSICAL) {
+                beam_classical_compose(&self->problem, self->unit,
+                                       fmin(fmax(share, least_share), 1.0 - least_share),
+                                       self->spare.x);
+            }
+            descend_from(self, u, self->spare.x, true, &best, result);
+        } else {
+            solve_cold(self, u, share, &best, result);
         }
     }
     beam_solver_fill_result(self, u, &self->answer, result);

@@ -24,7 +24,8 @@ struct beam_solver {
     beam_solver_options options;
     beam_ideal ideal;
     bool loaded, have_ideal_rate, have_ideal_sensing;
-    bool have_sensing_rows, have_rate_point, have_classical; /* of the scene now loaded */
+    bool have_sensing_rows, have_classical; /* of the scene now loaded */
+    double *geometry, *geometry_new;        /* what the sensing rows were solved for */
     beam_problem problem;
     beam_robust robust;
     beam_objective objective;
@@ -36,8 +37,6 @@ struct beam_solver {
     double *unit;    /* RZF beams of power 1 with those sensing rows */
     beam_point rate_end, candidate, answer, spare;
     beam_point pool[BEAM_FRONT_SCAN]; /* best known along the front; wsr < 0: none */
-    int user_station[BEAM_MAX_USERS];
-    double power_w[BEAM_MAX_STATIONS];
     bool has_floors;
 };
 
@@ -55,8 +54,9 @@ beam_status beam_solver_descend(beam_solver *s, const double *stages, int count,
                                 beam_result *result);
 /* Sensing rows and the RZF start of the loaded scene, once. */
 beam_code beam_solver_prepare(beam_solver *s, beam_error *err);
-/* Best classical point (RZF + least-CRLB rows) at a preference into `out`. */
-void beam_solver_classical_point(beam_solver *s, beam_preference u, beam_point *out);
+/* Best classical point (RZF + least-CRLB rows) at a preference into `out`; returns the share of the
+ * beams. */
+double beam_solver_classical_point(beam_solver *s, beam_preference u, beam_point *out);
 void beam_solver_set_preference(beam_solver *s, beam_preference u);
 void beam_solver_fill_result(const beam_solver *s, beam_preference u, const beam_point *p,
                              beam_result *result);
