@@ -15,7 +15,9 @@ enum { COLD_STAGES = 5, WARM_STAGES = 3 };
 
 static const double temperature = 0.02;
 static const double least_share =
-    0.02; /* of a start: beams or sensing rows at zero have no gradient */
+    0.02;                          /* of a start: beams or sensing rows at zero have no gradient */
+static const double silent = 0.05; /* amplitude of a user that a start leaves out */
+enum { DROP_STARTS = 8 };
 static const double rate_share = 0.9; /* of the start near the communication end */
 static const double split_smoothing =
     0.03; /* of the search for the classical power split; the result is exact */
@@ -454,10 +456,54 @@ beam_code beam_solver_classical(beam_solver *self, beam_classical kind, beam_sen
     return BEAM_OK;
 }
 
+/* Score at the communication end: the rate, minimum rates first. */
+static double rate_score(const beam_point *p)
+{
+    return p->wsr - 1e3 * p->shortfall;
+}
+
+/* Descends from beams of `kind`, user `dropped` (or -1) almost silent, and keeps the result when it
+ * is better. */
+static void rate_start(beam_solver *s, beam_classical kind, int dropped)
+{
+    beam_problem *p = &s->problem;
+    beam_result ignored = {0};
+    double *start = s->spare.x;
+    memcpy(start, s->sensing, beam_solver_point_bytes(s));
+    beam_classical_beams(&s->classical, p, kind, start);
+    if (dropped >= 0) {
+        beam_row_scale(p->stride, silent, start + (size_t)p->row_of[dropped] * (size_t)p->stride);
+    }
+    beam_classical_compose(p, start, 0.97, start);
+    const beam_status status = beam_solver_descend(
+        s, cold_stages, COLD_STAGES, 1000, s->options.tolerance, start, &s->candidate, &ignored);
+    if (status != BEAM_STATUS_NUMERIC &&
+        (s->rate_end.wsr < 0.0 || rate_score(&s->candidate) > rate_score(&s->rate_end))) {
+        beam_solver_copy_point(s, &s->rate_end, &s->candidate);
+    }
+}
+
+/* The users of least worst-case rate at the point last measured, at most DROP_STARTS. */
+static int users_to_drop(const beam_solver *s, int *users)
+{
+    int count = 0;
+    for (int u = 0; u < s->problem.U; u++) {
+        int at = count < DROP_STARTS ? count++ : DROP_STARTS;
+        while (at > 0 && s->robust.rate[users[at - 1]] > s->robust.rate[u]) {
+            if (at < DROP_STARTS) {
+                users[at] = users[at - 1];
+            }
+            at--;
+        }
+        if (at < DROP_STARTS) {
+            users[at] = u;
+        }
+    }
+    return count;
+}
+
 beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err)
 {
-    static const beam_classical starts[] = {BEAM_CLASSICAL_RZF, BEAM_CLASSICAL_ZF,
-                                            BEAM_CLASSICAL_WMMSE, BEAM_CLASSICAL_MRT};
     beam_problem *p = &self->problem;
     const beam_code code = beam_solver_prepare(self, err);
     if (code) {
@@ -466,20 +512,15 @@ beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err)
     self->rate_end.wsr = -1.0;
     self->objective.goal = BEAM_GOAL_RATE;
     self->objective.ideal.wsr_ideal_bps_hz = 0.0;
-    for (int k = 0; k < 4 && p->U > 0; k++) {
-        beam_result ignored = {0};
-        double *start = self->spare.x;
-        memcpy(start, self->sensing, beam_solver_point_bytes(self));
-        beam_classical_beams(&self->classical, p, starts[k], start);
-        beam_classical_compose(p, start, 0.97, start);
-        const beam_status status =
-            beam_solver_descend(self, cold_stages, COLD_STAGES, 1000, self->options.tolerance,
-                                start, &self->candidate, &ignored);
-        if (status != BEAM_STATUS_NUMERIC && self->candidate.wsr > self->rate_end.wsr) {
-            beam_solver_copy_point(self, &self->rate_end, &self->candidate);
+    if (p->U > 0) {
+        int users[DROP_STARTS];
+        rate_start(self, BEAM_CLASSICAL_RZF, -1);
+        const int count = users_to_drop(self, users);
+        if (!expired(self)) {
+            rate_start(self, BEAM_CLASSICAL_MRT, -1);
         }
-        if (expired(self)) {
-            break;
+        for (int k = 0; k < count && p->U > 1 && !expired(self); k++) {
+            rate_start(self, BEAM_CLASSICAL_RZF, users[k]);
         }
     }
     if (p->U > 0 && !(self->rate_end.wsr >= 0.0)) {
