@@ -7,7 +7,9 @@
 #include "solver/solver_internal.h"
 
 static const double forward_stages[] = {0.1, 0.03, 0.01};
+static const double restart_stages[] = {1.0, 0.3, 0.1, 0.03, 0.01};
 static const double final_stages[] = {0.03, 0.01};
+enum { RESTART_EVERY = 3 }; /* scan points that are also tried from the classical design */
 static const double front_tolerance =
     0.1; /* of the option: neighbours are close, and every point is kept */
 
@@ -71,6 +73,15 @@ static void scan(front_context *c)
     for (int i = 1; i <= last;
          i++) { /* the last too: the bare sensing end has no beams to grow from */
         if (!scan_point(c, i, s->pool[i - 1].x, forward_stages, 3)) {
+            return;
+        }
+    }
+    for (int i = 1; i < last; i += RESTART_EVERY) { /* other users may deserve a beam here */
+        const double share = beam_solver_classical_point(
+            s, beam_preference_from_tradeoff(scan_tradeoff(i)), &s->spare);
+        memcpy(s->spare.x, s->unit, beam_solver_point_bytes(s));
+        beam_classical_compose(&s->problem, s->spare.x, beam_solver_start_share(share), s->spare.x);
+        if (!scan_point(c, i, s->spare.x, restart_stages, 5)) {
             return;
         }
     }
@@ -231,7 +242,9 @@ beam_code beam_solver_front(beam_solver *self, int points, bool keep_ideal, doub
     if (keep_ideal) {
         self->ideal = given;
     }
-    front_context c = {self, progress, progress_arg, 0, points + 2 * BEAM_FRONT_SCAN - 3};
+    front_context c = {self, progress, progress_arg, 0,
+                       points + 2 * BEAM_FRONT_SCAN - 3 + (BEAM_FRONT_SCAN - 3) / RESTART_EVERY +
+                           1};
     scan(&c);
     place(self, points, tradeoffs);
     for (int k = 0; k < points; k++) {

@@ -577,6 +577,11 @@ static bool import_warm(beam_solver *s, const beam_design *warm, beam_point *out
     return beam_solver_measure(s, out);
 }
 
+double beam_solver_start_share(double share)
+{
+    return fmin(fmax(share, least_share), 1.0 - least_share);
+}
+
 /* Keeps the candidate when it beats the answer. */
 static void consider(beam_solver *s, beam_preference u, const beam_point *point, beam_method method,
                      double *best, beam_result *result)
@@ -613,7 +618,7 @@ static void solve_cold(beam_solver *s, beam_preference u, double share, double *
     const beam_classical kinds[] = {BEAM_CLASSICAL_RZF, BEAM_CLASSICAL_WMMSE,
                                     s->problem.U > s->problem.N ? BEAM_CLASSICAL_MRT
                                                                 : BEAM_CLASSICAL_ZF};
-    const double split = fmin(fmax(share, least_share), 1.0 - least_share);
+    const double split = beam_solver_start_share(share);
     for (int k = 0; k < 3 && (k == 0 || !expired(s)); k++) {
         double *start = s->spare.x;
         memcpy(start, s->unit, beam_solver_point_bytes(s));
@@ -653,8 +658,7 @@ beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_desig
         result->status = BEAM_STATUS_CONVERGED;
         if (result->warm) { /* from the better of the two, apart from rows at zero */
             if (result->method == BEAM_METHOD_CLASSICAL) {
-                beam_classical_compose(&self->problem, self->unit,
-                                       fmin(fmax(share, least_share), 1.0 - least_share),
+                beam_classical_compose(&self->problem, self->unit, beam_solver_start_share(share),
                                        self->spare.x);
             }
             descend_from(self, u, self->spare.x, true, &best, result);

@@ -57,6 +57,8 @@ beam_code beam_solver_prepare(beam_solver *s, beam_error *err);
 /* Best classical point (RZF + least-CRLB rows) at a preference into `out`; returns the share of the
  * beams. */
 double beam_solver_classical_point(beam_solver *s, beam_preference u, beam_point *out);
+/* The share moved off 0 and 1: beams or sensing rows at zero have no gradient. */
+double beam_solver_start_share(double share);
 void beam_solver_set_preference(beam_solver *s, beam_preference u);
 void beam_solver_fill_result(const beam_solver *s, beam_preference u, const beam_point *p,
                              beam_result *result);
