@@ -22,13 +22,15 @@ static const double rate_share = 0.9; /* of the start near the communication end
 static const double split_smoothing =
     0.03; /* of the search for the classical power split; the result is exact */
 enum { SPLIT_EVALUATIONS = 12 };
-static const double sensing_tolerance = 1e-7; /* proven relative gap of the least CRLB */
+/* Proven relative gap of the least CRLB; the coupled models are ill-conditioned and would stall
+ * below. */
+static const double sensing_tolerance = 1e-9, sensing_tolerance_coupled = 1e-7;
 enum { SENSING_ITERATIONS = 2000, FLOOR_ROUNDS = 20 };
 
 beam_solver_options beam_solver_options_default(void)
 {
     const beam_solver_options o = {
-        .max_iterations = 400, .tolerance = 1e-5, .expired = NULL, .expired_arg = NULL};
+        .max_iterations = 1000, .tolerance = 1e-5, .expired = NULL, .expired_arg = NULL};
     return o;
 }
 
@@ -183,7 +185,7 @@ beam_code beam_solver_load(beam_solver *self, const beam_scene *scene, beam_erro
         self->have_sensing_rows = false;
     }
     self->loaded = true;
-    self->have_classical = false;
+    self->have_classical = self->have_rate_point = false;
     return BEAM_OK;
 }
 
@@ -248,8 +250,10 @@ beam_code beam_solver_prepare(beam_solver *s, beam_error *err)
     }
     if (!s->have_sensing_rows) {
         memset(s->sensing, 0, beam_solver_point_bytes(s));
-        (void)beam_least_crlb_solve(&s->least, p, sensing_tolerance, SENSING_ITERATIONS, false,
-                                    s->sensing);
+        (void)beam_least_crlb_solve(
+            &s->least, p,
+            p->crlb.model == BEAM_SENSING_RESOLVED ? sensing_tolerance : sensing_tolerance_coupled,
+            SENSING_ITERATIONS, false, s->sensing);
         s->have_sensing_rows = true;
     }
     if (!s->have_classical) {
@@ -528,6 +532,7 @@ beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err)
     }
     self->ideal.wsr_ideal_bps_hz = p->U > 0 ? self->rate_end.wsr : 0.0;
     self->have_ideal_rate = true;
+    self->have_rate_point = p->U > 0;
     return BEAM_OK;
 }
 
@@ -594,43 +599,55 @@ static void consider(beam_solver *s, beam_preference u, const beam_point *point,
     }
 }
 
-/* One descent from `start`; start may be any buffer but the candidate's. */
+/* One descent from `start`; start may be any buffer but the candidate's. The iterations of all
+ * starts together stay within the option. */
 static void descend_from(beam_solver *s, beam_preference u, const double *start, bool warm,
                          double *best, beam_result *result)
 {
+    const int left = s->options.max_iterations - result->iterations;
+    if (left <= 0 || expired(s)) {
+        result->status = left <= 0 ? BEAM_STATUS_ITERATION_LIMIT : BEAM_STATUS_TIME_LIMIT;
+        return;
+    }
     beam_solver_set_preference(s, u);
-    const beam_status status = beam_solver_descend(
-        s, warm ? warm_stages : cold_stages, warm ? WARM_STAGES : COLD_STAGES,
-        s->options.max_iterations, s->options.tolerance, start, &s->candidate, result);
+    const beam_status status =
+        beam_solver_descend(s, warm ? warm_stages : cold_stages, warm ? WARM_STAGES : COLD_STAGES,
+                            left, s->options.tolerance, start, &s->candidate, result);
     if (status != BEAM_STATUS_NUMERIC) {
         consider(s, u, &s->candidate, BEAM_METHOD_BOBLRBF, best, result);
     }
-    if (status != BEAM_STATUS_CONVERGED || result->status == BEAM_STATUS_CONVERGED) {
+    if (result->status == BEAM_STATUS_CONVERGED) {
         result->status = status;
     }
 }
 
-/* Which users deserve a beam is a choice with many local optima: descend from three different
- * classical starts. */
+/* Which users deserve a beam is a choice with many local optima: descend from several classical
+ * starts, and from the communication end where this scene's is known. */
 static void solve_cold(beam_solver *s, beam_preference u, double share, double *best,
                        beam_result *result)
 {
+    const beam_problem *p = &s->problem;
     const beam_classical kinds[] = {BEAM_CLASSICAL_RZF, BEAM_CLASSICAL_WMMSE,
-                                    s->problem.U > s->problem.N ? BEAM_CLASSICAL_MRT
-                                                                : BEAM_CLASSICAL_ZF};
-    const double split = beam_solver_start_share(share);
-    for (int k = 0; k < 3 && (k == 0 || !expired(s)); k++) {
-        double *start = s->spare.x;
+                                    p->U > p->N ? BEAM_CLASSICAL_MRT : BEAM_CLASSICAL_ZF};
+    double *start = s->spare.x;
+    for (int k = 0; k < (p->U > 0 ? 3 : 1); k++) {
         memcpy(start, s->unit, beam_solver_point_bytes(s));
         if (kinds[k] != BEAM_CLASSICAL_RZF) {
-            beam_classical_beams(&s->classical, &s->problem, kinds[k], start);
+            beam_classical_beams(&s->classical, p, kinds[k], start);
         }
-        beam_classical_compose(&s->problem, start,
-                               kinds[k] == BEAM_CLASSICAL_WMMSE ? rate_share : split, start);
+        beam_classical_compose(
+            p, start,
+            kinds[k] == BEAM_CLASSICAL_WMMSE ? rate_share : beam_solver_start_share(share), start);
         descend_from(s, u, start, false, best, result);
-        if (s->problem.U == 0) {
-            break;
+    }
+    if (s->have_rate_point) {
+        memcpy(start, s->sensing, beam_solver_point_bytes(s));
+        for (int k = 0; k < p->U; k++) {
+            const size_t at = (size_t)p->row_of[k] * (size_t)p->stride;
+            memcpy(start + at, s->rate_end.x + at, (size_t)p->stride * sizeof *start);
         }
+        beam_classical_compose(p, start, rate_share, start);
+        descend_from(s, u, start, true, best, result);
     }
 }
 
@@ -644,18 +661,18 @@ beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_desig
         return code;
     }
     const beam_preference u = beam_preference_from_tradeoff(tradeoff);
-    double share = 0.0, best = INFINITY;
-    share = beam_solver_classical_point(self, u, &self->candidate);
-    consider(self, u, &self->candidate, BEAM_METHOD_CLASSICAL, &best, result);
+    const double share = beam_solver_classical_point(self, u, &self->answer);
+    double best = beam_solver_point_merit(self, u, &self->answer);
+    best = isnan(best) ? INFINITY : best;
+    result->method = BEAM_METHOD_CLASSICAL;
     beam_solver_fill_result(self, u, &self->answer, result);
     result->classical_merit = result->merit;
     result->warm = warm && import_warm(self, warm, &self->spare);
     if (result->warm) {
         consider(self, u, &self->spare, BEAM_METHOD_WARM, &best, result);
     }
-    result->status = BEAM_STATUS_TIME_LIMIT;
-    if (!expired(self)) {
-        result->status = BEAM_STATUS_CONVERGED;
+    result->status = expired(self) ? BEAM_STATUS_TIME_LIMIT : BEAM_STATUS_CONVERGED;
+    if (result->status == BEAM_STATUS_CONVERGED) {
         if (result->warm) { /* from the better of the two, apart from rows at zero */
             if (result->method == BEAM_METHOD_CLASSICAL) {
                 beam_classical_compose(&self->problem, self->unit, beam_solver_start_share(share),

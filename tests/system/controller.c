@@ -148,6 +148,20 @@ static beam_design *design_of(const beam_scene *scene, const beamc_solution *s)
     return design;
 }
 
+/* The least CRLB depends on geometry and budgets only: whatever was sent before, it is this. */
+static void check_least_crlb(const beam_scene *scene, const beamc_solution *s)
+{
+    beam_error err;
+    beam_solver *solver = test_solver_new(&scene->dims);
+    test_must(beam_solver_load(solver, scene, &err), &err, "load");
+    test_must(beam_solver_compute_sensing_end(solver, &err), &err, "least CRLB");
+    const double least = beam_solver_ideal(solver).crlb_min_m2;
+    if (!(fabs(s->crlb_min_m2 - least) <= 1e-6 * least)) {
+        fail_msg("least CRLB: %.15g sent, %.15g recomputed", s->crlb_min_m2, least);
+    }
+    test_solver_free(solver);
+}
+
 void test_check_solution(const beam_scene *scene, const beamc_solution *s)
 {
     beam_error err;
@@ -186,6 +200,7 @@ void test_check_solution(const beam_scene *scene, const beamc_solution *s)
         near("echo SNR", s->targets[j].echo_snr_db, q->target_echo_snr_db[j]);
         assert_int_equal(s->targets[j].low_echo_snr, q->target_echo_snr_db[j] < 10);
     }
+    check_least_crlb(scene, s);
     const beam_ideal ideal = {s->wsr_ideal_bps_hz, s->crlb_min_m2};
     const beam_preference preference = {s->preference.u1, s->preference.u2};
     near("merit", s->merit,
