@@ -605,6 +605,9 @@ static void descend_from(beam_solver *s, beam_preference u, const double *start,
                          double *best, beam_result *result)
 {
     const int left = s->options.max_iterations - result->iterations;
+    if (result->status == BEAM_STATUS_TIME_LIMIT) {
+        return;
+    }
     if (left <= 0 || expired(s)) {
         result->status = left <= 0 ? BEAM_STATUS_ITERATION_LIMIT : BEAM_STATUS_TIME_LIMIT;
         return;
