@@ -292,11 +292,17 @@ beam_code beam_evaluator_gradient(beam_evaluator *self, const beam_design *desig
         return code;
     }
     const size_t bytes = (size_t)p->rows * (size_t)p->stride * sizeof(double);
-    beam_problem_import(p, design, self->x);
-    self->have_channels = 0;
+    beam_problem_import(p, design, self->grad);
+    if (!self->have_channels ||
+        memcmp(self->grad, self->x, bytes) != 0) { /* not the design of the last run */
+        memcpy(self->x, self->grad, bytes);
+        self->have_channels = 0;
+    }
     if (grad_wsr) {
         memset(self->grad, 0, bytes);
-        (void)beam_robust_exact(&self->robust, self->x);
+        if (!self->have_channels) {
+            (void)beam_robust_exact(&self->robust, self->x);
+        }
         beam_robust_exact_gradient(&self->robust, self->x, p->weight, self->grad);
         code = export_gradient(self, grad_wsr, err);
     }
@@ -345,7 +351,7 @@ beam_code beam_evaluator_at_channels(beam_evaluator *self, const beam_design *de
     if (code) {
         return code;
     }
-    beam_problem_import(p, design, self->x);
+    beam_problem_import(p, design, self->grad);
     double wsr = 0.0, row[2 * BEAM_MAX_ANTENNAS];
     for (int k = 0; k < p->U; k++) {
         double signal = 0.0, den = 1.0;
@@ -360,7 +366,7 @@ beam_code beam_evaluator_at_channels(beam_evaluator *self, const beam_design *de
             }
             for (int i = p->first[l]; i < p->first[l + 1]; i++) {
                 double re, im;
-                beam_row_dot(p->Dp, row, self->x + (size_t)i * (size_t)p->stride, &re, &im);
+                beam_row_dot(p->Dp, row, self->grad + (size_t)i * (size_t)p->stride, &re, &im);
                 *(i == p->row_of[k] ? &signal : &den) += re * re + im * im;
             }
         }

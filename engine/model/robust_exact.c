@@ -5,7 +5,7 @@
 #include "model/row.h"
 #include "model/trust_region.h"
 
-static const double dinkelbach_tolerance = 1e-14;
+static const double dinkelbach_tolerance = 1e-14, same_ratio = 1e-12;
 
 void beam_robust_carve(beam_robust *rb, beam_arena *arena, const beam_dims *max, int D_max,
                        int sensing_max)
@@ -134,7 +134,9 @@ static void own_exact(beam_robust *rb, int u)
         beam_own_minimise(s->rank, s->qp, s->rho, z, g, eps, eta, &shift, x);
         own_terms(rb, u, x, &signal, &own);
         const double next = signal / (own + I);
-        if (next < eta) {
+        if (next <=
+            eta * (1.0 +
+                   same_ratio)) { /* of equal ratios the later one is nearer the worst channel */
             rb->signal[u] = signal;
             rb->own[u] = own;
             memcpy(y, g, bytes);

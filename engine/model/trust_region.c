@@ -387,9 +387,10 @@ void beam_own_minimise(int n, int qp, const double *rho, const double *z, const 
         const double slope = beam_own_system_inverse_form(&o, y);
         double next = s + (norm - eps) * n2 / (eps * slope);
         next = next > least ? next : least;
-        const double moved = fabs(next - s);
+        const double last = s;
         s = next;
-        if (moved <= 1e-14 * s) {
+        /* monotone from the second step on: what no longer rises is rounding */
+        if (it > 0 ? !(s > last * (1.0 + 1e-14)) : fabs(s - last) <= 1e-14 * s) {
             break;
         }
     }
