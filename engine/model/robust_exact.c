@@ -129,6 +129,22 @@ static void own_exact(beam_robust *rb, int u)
     own_terms(rb, u, g, &rb->signal[u], &rb->own[u]);
     double eta = rb->signal[u] / (rb->own[u] + I);
     memset(y, 0, bytes);
+    /* the ball reaches the plane x^H v = 0: exactly zero, at its point next to the estimate.
+     * Dinkelbach would creep towards it and lose digits on the way. */
+    const double vv = beam_row_norm2(2 * s->qp, z);
+    if (eps > 0.0 && rb->signal[u] <= eps * eps * vv) {
+        if (vv > 0.0) {
+            double re, im, own;
+            beam_row_dot(s->qp, z, g, &re, &im);
+            beam_row_axpy(s->qp, re / vv, im / vv, z, y);
+            memcpy(x, g, bytes);
+            beam_row_add(2 * s->qp, -1.0, y, x);
+            own_terms(rb, u, x, &own, &rb->own[u]);
+        }
+        rb->signal[u] = 0.0;
+        rb->sinr[u] = 0.0;
+        return;
+    }
     for (int round = 0; round < 60 && s->rank > 0 && eps > 0.0 && eta > 0.0; round++) {
         double signal, own;
         beam_own_minimise(s->rank, s->qp, s->rho, z, g, eps, eta, &shift, x);

@@ -5,6 +5,10 @@
 
 #include "model/row.h"
 
+/* Eigenvalues at the top of R_l that differ by less than this share of it are taken as one: the
+ * same error as that of the worst-case terms themselves. */
+static const double tie = 1e-12;
+
 double beam_secular_root(int n, const double *w, const double *d, double eps, double s0)
 {
     double s = s0;
@@ -356,13 +360,10 @@ static void pad(int qp, const double *g, const double *y, const double *v, doubl
     }
 }
 
-void beam_own_minimise(int n, int qp, const double *rho, const double *z, const double *g,
-                       double eps, double eta, double *warm_shift, double *x)
+/* Two or more coordinates; where the first ones are tied z is zero in all of them but the first. */
+static void minimise_range(int n, int qp, const double *rho, const double *z, const double *g,
+                           double eps, double eta, double *warm_shift, double *x)
 {
-    if (n == 1) {
-        minimise_scalar(qp, (1.0 + eta) * abs2(z, qp, 0) - eta * rho[0], g, eps, x);
-        return;
-    }
     shift_problem t;
     beam_own_system o;
     double v[2 * BEAM_RANK_MAX], y[2 * BEAM_RANK_MAX], re, im;
@@ -400,4 +401,74 @@ void beam_own_minimise(int n, int qp, const double *rho, const double *z, const 
     const double norm = sqrt(beam_row_norm2(2 * qp, y));
     memcpy(x, g, 2u * (size_t)qp * sizeof *x);
     beam_row_add(2 * qp, norm > 0.0 ? -eps / norm : 0.0, y, x);
+}
+
+/* The first m coordinates of x reflected so that those of z end up in coordinate 0: Householder,
+ * its own inverse. w: m complex numbers as 2*qp, |w|^2 = norm2. */
+static void reflect(int m, int qp, const double *w, double norm2, double *x)
+{
+    double re = 0.0, im = 0.0;
+    for (int i = 0; i < m; i++) {
+        re += w[i] * x[i] + w[qp + i] * x[qp + i];
+        im += w[i] * x[qp + i] - w[qp + i] * x[i];
+    }
+    re *= 2.0 / norm2;
+    im *= 2.0 / norm2;
+    for (int i = 0; i < m; i++) {
+        x[i] -= re * w[i] - im * w[qp + i];
+        x[qp + i] -= re * w[qp + i] + im * w[i];
+    }
+}
+
+/* The first m eigenvalues are one: any basis of their space will do, and in the one that holds z in
+ * a single vector nothing cancels. In another, (A + lambda)^-1 of two tied coordinates is a
+ * difference of numbers like 1/s, and near the hard case s -> 0 nothing is left of it. */
+static void minimise_tied(int m, int n, int qp, const double *rho, const double *z, const double *g,
+                          double eps, double eta, double *warm_shift, double *x)
+{
+    double r[BEAM_RANK_MAX], w[2 * BEAM_RANK_MAX], zt[2 * BEAM_RANK_MAX], gt[2 * BEAM_RANK_MAX];
+    const size_t bytes = (size_t)qp * sizeof *r;
+    double norm2 = 0.0;
+    memcpy(r, rho, bytes);
+    memcpy(zt, z, 2u * bytes);
+    memcpy(gt, g, 2u * bytes);
+    for (int i = 0; i < m; i++) {
+        r[i] = rho[0];
+        w[i] = z[i];
+        w[qp + i] = z[qp + i];
+        norm2 += abs2(z, qp, i);
+    }
+    const double length = sqrt(norm2), first = hypot(z[0], z[qp]);
+    if (length > 0.0) { /* w = z + phase(z_0) |z| e_0, |w|^2 = 2 |z| (|z| + |z_0|) */
+        w[0] += first > 0.0 ? length * z[0] / first : length;
+        w[qp] += first > 0.0 ? length * z[qp] / first : 0.0;
+        norm2 = 2.0 * length * (length + first);
+        reflect(m, qp, w, norm2, zt);
+        reflect(m, qp, w, norm2, gt);
+        for (int i = 1; i < m; i++) {
+            zt[i] = zt[qp + i] = 0.0;
+        }
+    }
+    minimise_range(n, qp, r, zt, gt, eps, eta, warm_shift, x);
+    if (length > 0.0) {
+        reflect(m, qp, w, norm2, x);
+    }
+}
+
+void beam_own_minimise(int n, int qp, const double *rho, const double *z, const double *g,
+                       double eps, double eta, double *warm_shift, double *x)
+{
+    int tied = 1;
+    if (n == 1) {
+        minimise_scalar(qp, (1.0 + eta) * abs2(z, qp, 0) - eta * rho[0], g, eps, x);
+        return;
+    }
+    while (tied < n && rho[0] - rho[tied] <= tie * rho[0]) {
+        tied++;
+    }
+    if (tied > 1) {
+        minimise_tied(tied, n, qp, rho, z, g, eps, eta, warm_shift, x);
+    } else {
+        minimise_range(n, qp, rho, z, g, eps, eta, warm_shift, x);
+    }
 }

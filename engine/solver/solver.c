@@ -29,8 +29,11 @@ enum { SENSING_ITERATIONS = 2000, FLOOR_ROUNDS = 20 };
 
 beam_solver_options beam_solver_options_default(void)
 {
-    const beam_solver_options o = {
-        .max_iterations = 1000, .tolerance = 1e-5, .expired = NULL, .expired_arg = NULL};
+    const beam_solver_options o = {.max_iterations = 1000,
+                                   .explore_every = 8,
+                                   .tolerance = 1e-5,
+                                   .expired = NULL,
+                                   .expired_arg = NULL};
     return o;
 }
 
@@ -624,26 +627,37 @@ static void descend_from(beam_solver *s, beam_preference u, const double *start,
     }
 }
 
-/* Which users deserve a beam is a choice with many local optima: descend from several classical
- * starts, and from the communication end where this scene's is known. */
+enum { CLASSICAL_STARTS = 3 };
+
+/* Which users deserve a beam is a choice with many local optima, so more than one start is worth
+ * its time. */
+static void descend_from_classical(beam_solver *s, beam_preference u, int which, double share,
+                                   double *best, beam_result *result)
+{
+    const beam_problem *p = &s->problem;
+    const beam_classical kinds[CLASSICAL_STARTS] = {BEAM_CLASSICAL_RZF, BEAM_CLASSICAL_WMMSE,
+                                                    p->U > p->N ? BEAM_CLASSICAL_MRT
+                                                                : BEAM_CLASSICAL_ZF};
+    double *start = s->spare.x;
+    memcpy(start, s->unit, beam_solver_point_bytes(s));
+    if (kinds[which] != BEAM_CLASSICAL_RZF) {
+        beam_classical_beams(&s->classical, p, kinds[which], start);
+    }
+    beam_classical_compose(
+        p, start,
+        kinds[which] == BEAM_CLASSICAL_WMMSE ? rate_share : beam_solver_start_share(share), start);
+    descend_from(s, u, start, false, best, result);
+}
+
 static void solve_cold(beam_solver *s, beam_preference u, double share, double *best,
                        beam_result *result)
 {
     const beam_problem *p = &s->problem;
-    const beam_classical kinds[] = {BEAM_CLASSICAL_RZF, BEAM_CLASSICAL_WMMSE,
-                                    p->U > p->N ? BEAM_CLASSICAL_MRT : BEAM_CLASSICAL_ZF};
-    double *start = s->spare.x;
-    for (int k = 0; k < (p->U > 0 ? 3 : 1); k++) {
-        memcpy(start, s->unit, beam_solver_point_bytes(s));
-        if (kinds[k] != BEAM_CLASSICAL_RZF) {
-            beam_classical_beams(&s->classical, p, kinds[k], start);
-        }
-        beam_classical_compose(
-            p, start,
-            kinds[k] == BEAM_CLASSICAL_WMMSE ? rate_share : beam_solver_start_share(share), start);
-        descend_from(s, u, start, false, best, result);
+    for (int k = 0; k < (p->U > 0 ? CLASSICAL_STARTS : 1); k++) {
+        descend_from_classical(s, u, k, share, best, result);
     }
-    if (s->have_rate_point) {
+    if (s->have_rate_point) { /* and from the communication end of this scene */
+        double *start = s->spare.x;
         memcpy(start, s->sensing, beam_solver_point_bytes(s));
         for (int k = 0; k < p->U; k++) {
             const size_t at = (size_t)p->row_of[k] * (size_t)p->stride;
@@ -651,6 +665,22 @@ static void solve_cold(beam_solver *s, beam_preference u, double share, double *
         }
         beam_classical_compose(p, start, rate_share, start);
         descend_from(s, u, start, true, best, result);
+    }
+}
+
+/* From the better of the warm beams and the classical design; a chain of warm starts can stay in a
+ * poor local optimum for long, so now and then another classical start follows. */
+static void solve_warm(beam_solver *s, beam_preference u, double share, double *best,
+                       beam_result *result)
+{
+    if (result->method == BEAM_METHOD_CLASSICAL) { /* apart from rows at zero */
+        beam_classical_compose(&s->problem, s->unit, beam_solver_start_share(share), s->spare.x);
+    }
+    descend_from(s, u, s->spare.x, true, best, result);
+    if (s->options.explore_every > 0 && s->problem.U > 0 &&
+        ++s->warm_solves % s->options.explore_every == 0) {
+        s->explored = (s->explored + 1) % CLASSICAL_STARTS;
+        descend_from_classical(s, u, s->explored, share, best, result);
     }
 }
 
@@ -676,15 +706,7 @@ beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_desig
     }
     result->status = expired(self) ? BEAM_STATUS_TIME_LIMIT : BEAM_STATUS_CONVERGED;
     if (result->status == BEAM_STATUS_CONVERGED) {
-        if (result->warm) { /* from the better of the two, apart from rows at zero */
-            if (result->method == BEAM_METHOD_CLASSICAL) {
-                beam_classical_compose(&self->problem, self->unit, beam_solver_start_share(share),
-                                       self->spare.x);
-            }
-            descend_from(self, u, self->spare.x, true, &best, result);
-        } else {
-            solve_cold(self, u, share, &best, result);
-        }
+        (result->warm ? solve_warm : solve_cold)(self, u, share, &best, result);
     }
     beam_solver_fill_result(self, u, &self->answer, result);
     beam_problem_export(&self->problem, self->answer.x, out);

@@ -25,7 +25,7 @@ struct beam_solver {
     beam_ideal ideal;
     bool loaded, have_ideal_rate, have_ideal_sensing;
     bool have_sensing_rows, have_classical, have_rate_point; /* of the scene now loaded */
-    double *geometry, *geometry_new;        /* what the sensing rows were solved for */
+    double *geometry, *geometry_new; /* what the sensing rows were solved for */
     beam_problem problem;
     beam_robust robust;
     beam_objective objective;
@@ -38,6 +38,7 @@ struct beam_solver {
     beam_point rate_end, candidate, answer, spare;
     beam_point pool[BEAM_FRONT_SCAN]; /* best known along the front; wsr < 0: none */
     bool has_floors;
+    int warm_solves, explored; /* since init: when and where a warm solve looks elsewhere */
 };
 
 size_t beam_solver_point_bytes(const beam_solver *s);

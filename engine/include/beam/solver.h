@@ -38,6 +38,8 @@ const char *beam_method_text(beam_method method);
 
 typedef struct beam_solver_options {
     int max_iterations; /* quasi-Newton iterations per solve, all stages together */
+    int explore_every;  /* every so many warm solves another start is tried after the warm one; 0:
+                           never */
     double tolerance;   /* relative decrease of the scalarised objective at which a stage ends */
     bool (*expired)(void *arg); /* asked about every 20-200 us of work; NULL: no time limit */
     void *expired_arg;
