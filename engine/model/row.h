@@ -43,22 +43,36 @@ static inline void beam_row_dot(int dp, const double *x, const double *y, double
 /* |x|^2; n = 2*dp doubles */
 static inline double beam_row_norm2(int n, const double *x)
 {
-    beam_v4 s = {0};
-    for (int k = 0; k < n; k += 4) {
-        const beam_v4 v = beam_v4_load(x + k);
-        s += v * v;
+    beam_v4 a = {0}, b = {0};
+    int k = 0;
+    for (; k + 8 <= n; k += 8) {
+        const beam_v4 v = beam_v4_load(x + k), w = beam_v4_load(x + k + 4);
+        a += v * v;
+        b += w * w;
     }
-    return beam_v4_sum(s);
+    for (; k < n; k += 4) {
+        const beam_v4 v = beam_v4_load(x + k);
+        a += v * v;
+    }
+    return beam_v4_sum(a + b);
 }
 
-/* real inner product of two arrays of n doubles, n a multiple of 4 */
+/* real inner product of two arrays of n doubles, n a multiple of 4; four sums, since one would wait
+ * for itself */
 static inline double beam_row_inner(int n, const double *x, const double *y)
 {
-    beam_v4 s = {0};
-    for (int k = 0; k < n; k += 4) {
-        s += beam_v4_load(x + k) * beam_v4_load(y + k);
+    beam_v4 a = {0}, b = {0}, c = {0}, d = {0};
+    int k = 0;
+    for (; k + 16 <= n; k += 16) {
+        a += beam_v4_load(x + k) * beam_v4_load(y + k);
+        b += beam_v4_load(x + k + 4) * beam_v4_load(y + k + 4);
+        c += beam_v4_load(x + k + 8) * beam_v4_load(y + k + 8);
+        d += beam_v4_load(x + k + 12) * beam_v4_load(y + k + 12);
     }
-    return beam_v4_sum(s);
+    for (; k < n; k += 4) {
+        a += beam_v4_load(x + k) * beam_v4_load(y + k);
+    }
+    return beam_v4_sum((a + b) + (c + d));
 }
 
 /* y += (cr + i ci) x */

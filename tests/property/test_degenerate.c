@@ -524,6 +524,68 @@ static void test_isotropic_covariance(void **state)
     test_scene_free(s);
 }
 
+/* Zero-forcing among orthogonal users at equal powers: the top eigenvalues of R_l are tied, and the
+ * estimate lies along the user's own beam, across all others. Whichever of the tied rows the beam
+ * is, the adversary shortens the estimate by a and lights another beam by b, a^2 + b^2 = eps^2. */
+static void test_tied_eigenvalues_in_the_hard_case(void **state)
+{
+    (void)state;
+    enum { N = 5, U = 3 };
+    static const int axis[U] = {3, 4, 0};
+    beam_scene *s = scene_of(17, 1, N, U, 1);
+    beam_design *d = test_design_new(&s->dims, 0);
+    const double k = 1e-4, power = 10.0 / 3;
+    for (int u = 0; u < U; u++) {
+        s->user_station[u] = 0;
+        memset(test_channel(s, 0, u), 0, N * sizeof(beam_complex));
+        test_channel(s, 0, u)[axis[u]] = (beam_complex){0.6 * k, 0.8 * k};
+        test_beam(d, u)[axis[u]].re = sqrt(power);
+    }
+    for (double share = 1e-4; share < 1; share *= 9) {
+        const double eps = share * k;
+        for (int u = 0; u < U; u++) {
+            *test_radius(s, 0, u) = eps;
+        }
+        beam_quality *q = evaluate(s, d);
+        for (int u = 0; u < U; u++) {
+            double best = INFINITY;
+            for (int step = 0; step <= 1000000; step++) {
+                const double angle = 1.5707963267948966 * step / 1000000;
+                const double a = k - eps * cos(angle), b = eps * sin(angle);
+                best = fmin(best, power * a * a / (power * b * b + s->user_noise_w[u]));
+            }
+            near(q->user_sinr_worst_case[u], best, 1e-9);
+        }
+        free(q);
+    }
+    test_design_free(d);
+    test_scene_free(s);
+}
+
+/* A ball that reaches x^H v = 0 means a worst case of exactly zero, not of a small number. */
+static void test_a_null_within_reach_is_exactly_zero(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        beam_scene *s = scene_of(seed + 40, 2, 4, 4, 1);
+        beam_design *d = design_of(seed + 40, s, -1);
+        for (int u = 0; u < 4; u++) {
+            const int l = s->user_station[u];
+            const double reach = inner_of(test_channel(s, l, u), test_beam(d, u), 4) /
+                                 norm_of(test_beam(d, u), 4);
+            *test_radius(s, l, u) = reach * (u < 2 ? 1 + 1e-9 : 0.9);
+        }
+        beam_quality *q = evaluate(s, d);
+        for (int u = 0; u < 4; u++) {
+            assert_true(u < 2 ? q->user_sinr_worst_case[u] == 0 && q->user_signal_w[u] == 0
+                              : q->user_sinr_worst_case[u] > 0);
+        }
+        free(q);
+        test_design_free(d);
+        test_scene_free(s);
+    }
+}
+
 /* Minimum rates: who is below, and by how much in all. */
 static void test_floors_are_reported(void **state)
 {
@@ -646,6 +708,8 @@ int main(void)
         cmocka_unit_test(test_hard_case_of_a_cross_term),
         cmocka_unit_test(test_hard_case_of_the_own_cell),
         cmocka_unit_test(test_isotropic_covariance),
+        cmocka_unit_test(test_tied_eigenvalues_in_the_hard_case),
+        cmocka_unit_test(test_a_null_within_reach_is_exactly_zero),
         cmocka_unit_test(test_floors_are_reported),
         cmocka_unit_test(test_designs_that_are_refused),
         cmocka_unit_test(test_extreme_scales),
