@@ -10,8 +10,7 @@ static const double forward_stages[] = {0.1, 0.03, 0.01};
 static const double restart_stages[] = {1.0, 0.3, 0.1, 0.03, 0.01};
 static const double final_stages[] = {0.03, 0.01};
 enum { RESTART_EVERY = 3 }; /* scan points that are also tried from the classical design */
-static const double front_tolerance =
-    0.1; /* of the option: neighbours are close, and every point is kept */
+static const double final_tolerance = 0.1; /* of the option: every point of these is kept */
 
 static double tradeoff_of(double f1, double f2)
 {
@@ -48,9 +47,8 @@ static bool scan_point(front_context *c, int i, const double *start, const doubl
     const beam_preference u = beam_preference_from_tradeoff(scan_tradeoff(i));
     beam_result r = {0};
     beam_solver_set_preference(s, u);
-    const beam_status status =
-        beam_solver_descend(s, stages, count, s->options.max_iterations,
-                            front_tolerance * s->options.tolerance, start, &s->candidate, &r);
+    const beam_status status = beam_solver_descend(s, stages, count, s->options.max_iterations,
+                                                   s->options.tolerance, start, &s->candidate, &r);
     if (status != BEAM_STATUS_NUMERIC &&
         (s->pool[i].wsr < 0.0 || beam_solver_point_merit(s, u, &s->candidate) <
                                      beam_solver_point_merit(s, u, &s->pool[i]))) {
@@ -203,7 +201,7 @@ static void final_point(front_context *c, double tradeoff, bool have_last, beam_
     result->classical_merit = result->merit;
     const beam_point *start = best_start(s, u, have_last ? &s->answer : NULL);
     result->status = beam_solver_descend(s, final_stages, 2, s->options.max_iterations,
-                                         front_tolerance * s->options.tolerance, start->x,
+                                         final_tolerance * s->options.tolerance, start->x,
                                          &s->candidate, result);
     result->method = BEAM_METHOD_BOBLRBF;
     if (result->status == BEAM_STATUS_NUMERIC ||
