@@ -43,11 +43,13 @@ static void swap_rows(int n, double *x, double *y)
     }
 }
 
-/* One sweep over all pairs; returns the number of rotations. norm: squared norms of the rows. */
+/* One sweep over all pairs; returns the number of rotations and exchanges: rows that changed places
+ * have not met all others, so only a sweep without either is the last. norm: squared norms of the
+ * rows. */
 static int sweep(beam_spectrum *s, double *norm, double tolerance)
 {
     const int n = 2 * s->dp, m = 2 * s->qp;
-    int rotations = 0;
+    int changes = 0;
     double top = 0.0;
     for (int i = 0; i < s->rows; i++) {
         norm[i] = beam_row_norm2(n, s->vector + (size_t)i * (size_t)n);
@@ -64,6 +66,7 @@ static int sweep(beam_spectrum *s, double *norm, double tolerance)
                 const double t = norm[i];
                 norm[i] = norm[j];
                 norm[j] = t;
+                changes++;
             }
             if (norm[j] <= negligible_cut * top) {
                 continue;
@@ -82,10 +85,10 @@ static int sweep(beam_spectrum *s, double *norm, double tolerance)
             rotate(s->qp, c, c * t, re / g, im / g, tx, ty);
             norm[i] -= t * g;
             norm[j] += t * g;
-            rotations++;
+            changes++;
         }
     }
-    return rotations;
+    return changes;
 }
 
 static void start(beam_spectrum *s, const double *x, int warm)

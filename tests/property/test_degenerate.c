@@ -562,6 +562,43 @@ static void test_tied_eigenvalues_in_the_hard_case(void **state)
     test_scene_free(s);
 }
 
+/* Two users on one channel with one beam each, powers apart in the last digit only, beside a user
+ * across: parallel rows must meet in the decomposition whatever order their powers put them in. By
+ * hand: user 1 loses a along its channel to b across it, a^2 + b^2 = eps^2, where the others send. */
+static void test_parallel_beams_of_almost_equal_power(void **state)
+{
+    (void)state;
+    enum { N = 7, U = 5 };
+    static const int axis[U] = {4, 5, 5, 2, 2};
+    static const double last_digit[][U] = {
+        {0, 0, 1, -1, 1}, {0, 0, 0, 0, 0}, {2, 1, 0, -1, -2}, {-2, -1, 0, 1, 2}, {1, 0, 2, 0, 2}};
+    beam_scene *s = scene_of(18, 1, N, U, 1);
+    beam_design *d = test_design_new(&s->dims, 0);
+    const double k = 1e-4, eps = 0.76855e-4;
+    for (int u = 0; u < U; u++) {
+        s->user_station[u] = 0;
+        memset(test_channel(s, 0, u), 0, N * sizeof(beam_complex));
+        test_channel(s, 0, u)[axis[u]].re = k;
+        *test_radius(s, 0, u) = eps;
+    }
+    for (size_t i = 0; i < sizeof last_digit / sizeof last_digit[0]; i++) {
+        for (int u = 0; u < U; u++) {
+            test_beam(d, u)[axis[u]].re = 2 + 4.5e-16 * last_digit[i][u];
+        }
+        beam_quality *q = evaluate(s, d);
+        double best = INFINITY;
+        for (int step = 0; step <= 1000000; step++) {
+            const double angle = 1.5707963267948966 * step / 1000000;
+            const double a = k - eps * cos(angle), b = eps * sin(angle);
+            best = fmin(best, 4 * a * a / (4 * a * a + 8 * b * b + s->user_noise_w[1]));
+        }
+        near(q->user_sinr_worst_case[1], best, 1e-9);
+        free(q);
+    }
+    test_design_free(d);
+    test_scene_free(s);
+}
+
 /* A ball that reaches x^H v = 0 means a worst case of exactly zero, not of a small number. */
 static void test_a_null_within_reach_is_exactly_zero(void **state)
 {
@@ -709,6 +746,7 @@ int main(void)
         cmocka_unit_test(test_hard_case_of_the_own_cell),
         cmocka_unit_test(test_isotropic_covariance),
         cmocka_unit_test(test_tied_eigenvalues_in_the_hard_case),
+        cmocka_unit_test(test_parallel_beams_of_almost_equal_power),
         cmocka_unit_test(test_a_null_within_reach_is_exactly_zero),
         cmocka_unit_test(test_floors_are_reported),
         cmocka_unit_test(test_designs_that_are_refused),
