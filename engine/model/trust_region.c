@@ -7,7 +7,7 @@
 
 /* Eigenvalues at the top of R_l that differ by less than this share of it are taken as one: the
  * same error as that of the worst-case terms themselves. */
-static const double tie = 1e-12;
+static const double tie = 1e-10;
 
 double beam_secular_root(int n, const double *w, const double *d, double eps, double s0)
 {
