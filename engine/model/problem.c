@@ -7,6 +7,10 @@
 
 /* Printing 12 digits and rounding must not leave the budget. */
 static const double inside_budget = 1.0 - 1e-12;
+/* Scaled radii below count as exact knowledge. A radius moves a rate by at most 4 eps bit/s/Hz
+ * times the root of the power in budgets (noise is 1), while the roots of the secular equations
+ * grow as 1/eps and would overflow. */
+static const double least_radius = 1e-40;
 
 static int reduced_dimension(const beam_dims *d)
 {
@@ -194,7 +198,8 @@ beam_code beam_problem_load(beam_problem *p, const beam_scene *scene, bool reduc
             row_from_complex(p->Np, p->N, scene->channel + from * (size_t)p->N, scale, p->spare);
             project(p, l, p->spare, h);
             p->hnorm2[to] = beam_row_norm2(p->stride, h);
-            p->eps[to] = scene->error_radius[from] * scale;
+            const double eps = scene->error_radius[from] * scale;
+            p->eps[to] = eps < least_radius ? 0.0 : eps;
         }
     }
     beam_complex a[BEAM_MAX_ANTENNAS], d[BEAM_MAX_ANTENNAS];

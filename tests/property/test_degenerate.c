@@ -108,6 +108,30 @@ static void test_zero_radius(void **state)
     test_scene_free(s);
 }
 
+/* Radii next to zero, denormal ones too, are exact knowledge to rounding and overflow nothing. */
+static void test_vanishing_radii(void **state)
+{
+    (void)state;
+    static const double radii[] = {5e-324, 1e-300, 1e-200, 1e-120, 1e-80,
+                                   1e-60,  1e-45,  1e-40,  1e-30};
+    for (uint64_t seed = 60; seed < 66; seed++) {
+        beam_scene *s = scene_of(seed, 3, 4, 5, 2);
+        beam_design *d = design_of(seed, s, -1);
+        for (size_t i = 0; i < sizeof radii / sizeof radii[0]; i++) {
+            for (int k = 0; k < 15; k++) {
+                s->error_radius[k] = radii[i];
+            }
+            beam_quality *q = evaluate(s, d);
+            for (int u = 0; u < 5; u++) {
+                near(q->user_sinr_worst_case[u], q->user_sinr_nominal[u], 1e-12);
+            }
+            free(q);
+        }
+        test_design_free(d);
+        test_scene_free(s);
+    }
+}
+
 /* A radius beyond the channel reaches zero: the signal can be nulled unless that also nulls the
  * interference less. */
 static void test_radius_beyond_the_channel(void **state)
@@ -564,7 +588,8 @@ static void test_tied_eigenvalues_in_the_hard_case(void **state)
 
 /* Two users on one channel with one beam each, powers apart in the last digit only, beside a user
  * across: parallel rows must meet in the decomposition whatever order their powers put them in. By
- * hand: user 1 loses a along its channel to b across it, a^2 + b^2 = eps^2, where the others send. */
+ * hand: user 1 loses a along its channel to b across it, a^2 + b^2 = eps^2, where the others send.
+ */
 static void test_parallel_beams_of_almost_equal_power(void **state)
 {
     (void)state;
@@ -608,8 +633,8 @@ static void test_a_null_within_reach_is_exactly_zero(void **state)
         beam_design *d = design_of(seed + 40, s, -1);
         for (int u = 0; u < 4; u++) {
             const int l = s->user_station[u];
-            const double reach = inner_of(test_channel(s, l, u), test_beam(d, u), 4) /
-                                 norm_of(test_beam(d, u), 4);
+            const double reach =
+                inner_of(test_channel(s, l, u), test_beam(d, u), 4) / norm_of(test_beam(d, u), 4);
             *test_radius(s, l, u) = reach * (u < 2 ? 1 + 1e-9 : 0.9);
         }
         beam_quality *q = evaluate(s, d);
@@ -731,6 +756,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_zero_users),
         cmocka_unit_test(test_zero_radius),
+        cmocka_unit_test(test_vanishing_radii),
         cmocka_unit_test(test_radius_beyond_the_channel),
         cmocka_unit_test(test_one_antenna),
         cmocka_unit_test(test_one_station),
