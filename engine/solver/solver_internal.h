@@ -1,4 +1,4 @@
-/* Inside of beam_solver, shared by solver.c and front.c. */
+/* Inside of beam_solver, shared by solver.c, point.c, descend.c, ends.c, solve.c and front.c. */
 #ifndef BEAM_SOLVER_INTERNAL_H
 #define BEAM_SOLVER_INTERNAL_H
 
@@ -32,7 +32,7 @@ struct beam_solver {
     beam_lbfgs lbfgs;
     beam_classical_work classical;
     beam_least_crlb least;
-    double *y, *y_best;
+    double *y;
     double *sensing; /* rows: least-CRLB sensing rows, power 1, no beams */
     double *unit;    /* RZF beams of power 1 with those sensing rows */
     beam_point rate_end, candidate, answer, spare;
@@ -44,15 +44,18 @@ struct beam_solver {
 size_t beam_solver_point_bytes(const beam_solver *s);
 /* Exact numbers of p->x; false when not finite. */
 bool beam_solver_measure(beam_solver *s, beam_point *p);
-/* Merit of MATH 5 plus, with minimum rates, 1000 times the shortfall in units of f1: a point inside
- * the minima always beats one outside. */
+/* Merit of MATH 5 plus the floor cost: a point inside the minimum rates always beats one outside.
+ */
 double beam_solver_point_merit(const beam_solver *s, beam_preference u, const beam_point *p);
+/* Cost of missed minimum rates, in units of merit. */
+double beam_solver_floor_cost(const beam_solver *s, double shortfall);
 void beam_solver_copy_point(const beam_solver *s, beam_point *to, const beam_point *from);
 /* Stages of falling smoothing from the point in start->x towards `u` (goal of the objective set by
  * the caller). The result is measured into `out`. */
 beam_status beam_solver_descend(beam_solver *s, const double *stages, int count, int iterations,
                                 double tolerance, const double *start, beam_point *out,
                                 beam_result *result);
+bool beam_solver_expired(const beam_solver *s);
 /* Sensing rows and the RZF start of the loaded scene, once. */
 beam_code beam_solver_prepare(beam_solver *s, beam_error *err);
 /* Best classical point (RZF + least-CRLB rows) at a preference into `out`; returns the share of the
