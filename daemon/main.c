@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "float_mode.h"
 #include "service.h"
 
 /* Started from top to bottom, stopped from bottom to top. */
@@ -142,5 +143,6 @@ int main(int argc, char **argv)
     service.settings = line.settings;
     service.settings_bytes = line.used;
     beamd_log_setup(beamd_service_log_level(config), (unsigned)config->log_per_second);
+    beamd_float_mode_set();
     return serve(&service);
 }

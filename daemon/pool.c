@@ -11,11 +11,9 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#if defined(__SSE2__)
-#include <xmmintrin.h>
-#endif
 
 #include "clock.h"
+#include "float_mode.h"
 #include "ring.h"
 
 typedef struct worker {
@@ -46,10 +44,7 @@ static void signal_fd(int fd)
 
 static void set_up_thread(const worker *self)
 {
-#if defined(__SSE2__)
-    _mm_setcsr(_mm_getcsr() |
-               0x8040u); /* flush denormals, read them as zero: they cost 100 cycles each */
-#endif
+    beamd_float_mode_set();
     if (self->niceness > 0) {
         /* on Linux of one thread */
         setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), self->niceness);

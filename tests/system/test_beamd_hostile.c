@@ -183,6 +183,9 @@ static void spoil_registration(request *r, int k)
     case 14:
         r->station[0].echo_noise_w = 0;
         break;
+    case 15: /* admissible in the loop's thread once, zero in the solver's */
+        m->snapshots = 1e-310;
+        break;
     default:
         for (int l = 0; l < L; l++) {
             r->station[l].antennas = 4000000000u;
@@ -213,6 +216,7 @@ static void a_registration_names_its_field(void **state)
         {"stations[0].axis_rad", BEAMD__ERROR_CODE__ERROR_INVALID},
         {"stations[1].position_m", BEAMD__ERROR_CODE__ERROR_INVALID},
         {"stations[0].echo_noise_w", BEAMD__ERROR_CODE__ERROR_INVALID},
+        {"snapshots", BEAMD__ERROR_CODE__ERROR_INVALID},
         {"antennas", BEAMD__ERROR_CODE__ERROR_LIMIT},
     };
     peer *p = peer_new(context, daemon_.dir, "csi.sock");
