@@ -339,6 +339,7 @@ void beamd_cluster_snapshot(beamd_cluster *self)
     job->target_sequence = self->target_sequence;
     job->target_time_ns = self->target_time_ns;
     job->users_generation = self->users_generation;
+    job->csi_generation = self->csi_generation;
     job->element = self->element;
     job->ideal = self->ideal;
     job->need_sensing_end = self->sensing_stale;

@@ -54,7 +54,7 @@ typedef struct beamd_solve_job {
     beamd_view view;
     beamd_request request;
     uint64_t csi_sequence, target_sequence, target_time_ns;
-    uint64_t users_generation;
+    uint64_t users_generation, csi_generation;
     double tradeoff;
     int iterations;
     double tolerance;

@@ -159,7 +159,7 @@ static void take_ideal(beamd_cluster *c, uint64_t now_ns)
     if (job->need_rate_end) {
         c->ideal.wsr_ideal_bps_hz = job->ideal.wsr_ideal_bps_hz;
         c->ideal_users_generation = job->users_generation;
-        c->ideal_csi_generation = c->csi_generation;
+        c->ideal_csi_generation = job->csi_generation; /* newer CSI may have come since */
         c->ideal_at_ns = now_ns;
         c->has_ideal = true;
         if (job->rate_end_cut) { /* due at once */

@@ -526,6 +526,24 @@ static void the_best_rate_is_refreshed_by_age(void **state)
     test_scene_free(scene);
 }
 
+/* CSI that came while the job computed the best rate is newer than that rate. */
+static void csi_during_the_first_solve_makes_the_best_rate_old(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    ready_cluster(w, "c", scene);
+    deliver_csi(w, 'a', "c", scene, 1, 0);
+    deliver_csi(w, 'a', "c", scene, 2, 0); /* the first is under way */
+    finish_one(w);
+    finish_one(w);
+    w->now_ns += (uint64_t)w->config.ideal_refresh_ms * 1000000u;
+    beamd_core_tick(w->core, w->now_ns);
+    assert_non_null(w->refresh);
+    world_free(w);
+    test_scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +557,7 @@ int main(void)
         cmocka_unit_test(a_subscription_repeats_what_matches),
         cmocka_unit_test(draining_answers_what_was_accepted),
         cmocka_unit_test(the_best_rate_is_refreshed_by_age),
+        cmocka_unit_test(csi_during_the_first_solve_makes_the_best_rate_old),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
