@@ -61,7 +61,7 @@ static const config_key keys[] = {
            "Empty: unix:RUNTIME_DIR/metrics.sock."),
     INTEGER(workers, "0", 0, 64, "threads", false,
             "Solver threads. 0: one less than the cores, at least one."),
-    INTEGER(clusters_max, "64", 1, 1024, "clusters", false,
+    INTEGER(clusters_max, "64", 1, BEAMD_CLUSTERS_MAX, "clusters", false,
             "Registrations beyond this number are refused."),
     INTEGER(users_max, "128", 1, 128, "users", false,
             "Users of one cluster beyond this number are refused."),
@@ -105,7 +105,7 @@ static const config_key keys[] = {
     INTEGER(stall_ms, "30000", 100, 600000, "ms", true,
             "A solver thread busy with one job for longer counts as dead: the watchdog is no "
             "longer served."),
-    INTEGER(metrics_clusters, "64", 0, 1024, "clusters", true,
+    INTEGER(metrics_clusters, "64", 0, BEAMD_CLUSTERS_MAX, "clusters", true,
             "Clusters shown one by one in the metrics; the others are in the sums only."),
     INTEGER(metrics_connections, "16", 1, 256, "connections", false, "HTTP connections at a time."),
     WORD(log_level, "info", "err|warning|notice|info|debug", true,

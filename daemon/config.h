@@ -6,7 +6,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { BEAMD_ENDPOINT_BYTES = 160, BEAMD_RUNTIME_DIR_BYTES = 80 };
+enum {
+    BEAMD_ENDPOINT_BYTES = 160,
+    BEAMD_RUNTIME_DIR_BYTES = 80,
+    BEAMD_CLUSTERS_MAX = 1024 /* the most that clusters_max may be */
+};
 
 typedef struct beamd_config {
     char runtime_dir[BEAMD_RUNTIME_DIR_BYTES];

@@ -3,6 +3,10 @@
 
 #include "core_internal.h"
 
+/* More clusters than a status may hold would be a list that no client can read. */
+_Static_assert((int)BEAM_WIRE_MAX_CLUSTERS >= (int)BEAMD_CLUSTERS_MAX,
+               "the limits of daemon and wire differ");
+
 static double age_s(const beamd_cluster *c, uint64_t now_ns)
 {
     return now_ns > c->last_sent_ns ? 1e-9 * (double)(now_ns - c->last_sent_ns) : 0;

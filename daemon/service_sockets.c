@@ -150,7 +150,7 @@ static size_t metrics_page(void *arg, char *out, size_t size)
 
 bool beamd_metrics_start(beamd_service *self, char *why, size_t size)
 {
-    self->gauges = calloc(1024, sizeof *self->gauges); /* the largest metrics_clusters */
+    self->gauges = calloc(BEAMD_CLUSTERS_MAX, sizeof *self->gauges);
     if (!self->gauges) {
         snprintf(why, size, "out of memory");
         return false;

@@ -32,15 +32,15 @@ enum {
     BEAM_WIRE_MAX_ANTENNAS = 256,
     BEAM_WIRE_MAX_USERS = 128,
     BEAM_WIRE_MAX_TARGETS = 16,
-    BEAM_WIRE_MAX_CLUSTERS = 256,
+    BEAM_WIRE_MAX_CLUSTERS = 1024,
     BEAM_WIRE_MAX_STRING_BYTES = 511,
     BEAM_WIRE_MAX_UNKNOWN_FIELDS = 32,
     /* 16 x 128 x 256 complex float64 are 8 MiB; one more for everything else. Also ZMQ_MAXMSGSIZE.
      */
     BEAM_WIRE_MAX_MESSAGE_BYTES = 9 << 20,
     /* Holds any message that passes beam_wire_check; for smaller limits see beam_wire_arena_bytes.
-     */
-    BEAM_WIRE_ARENA_SLACK_BYTES = 1 << 20
+       A full status needs most: protobuf-c takes 1.5 KiB of scratch for each of its clusters. */
+    BEAM_WIRE_ARENA_SLACK_BYTES = 4 << 20
 };
 
 typedef enum beam_wire_type {
