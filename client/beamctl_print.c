@@ -16,9 +16,16 @@ static void print_json(json_t *object)
     fflush(stdout);
 }
 
+/* JSON integers of most readers are signed: a user id or sequence beyond them is written as text.
+ */
 static json_t *json_count(uint64_t value)
 {
-    return json_integer((json_int_t)value);
+    if (value <= INT64_MAX) {
+        return json_integer((json_int_t)value);
+    }
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    return json_string(text);
 }
 
 static json_t *preference_json(const beamc_preference *p)
@@ -147,7 +154,7 @@ static json_t *solution_users(const beamc_solution *s)
     for (size_t k = 0; k < s->user_count; k++) {
         const beamc_user_answer *u = &s->users[k];
         json_array_append_new(
-            list, json_pack("{s:I,s:i,s:f,s:f,s:f,s:b}", "user", (json_int_t)u->id, "station",
+            list, json_pack("{s:o,s:i,s:f,s:f,s:f,s:b}", "user", json_count(u->id), "station",
                             (int)u->station, "beam_power_w", u->beam_power_w, "rate_nominal_bps_hz",
                             u->rate_nominal_bps_hz, "rate_worst_case_bps_hz",
                             u->rate_worst_case_bps_hz, "below_floor", (int)u->below_floor));
@@ -179,9 +186,9 @@ static void solution_json(const beamc_answer *answer)
     const beamc_solution *s = answer->solution;
     const beamc_latency *l = &s->latency;
     json_t *o =
-        json_pack("{s:s,s:I,s:I,s:b,s:o,s:f,s:f,s:o,s:f,s:f,s:s,s:s,s:b,s:i}", "cluster",
-                  answer->cluster, "csi_sequence", (json_int_t)s->csi_sequence, "target_sequence",
-                  (json_int_t)s->target_sequence, "repeat", (int)s->repeat, "preference",
+        json_pack("{s:s,s:o,s:o,s:b,s:o,s:f,s:f,s:o,s:f,s:f,s:s,s:s,s:b,s:i}", "cluster",
+                  answer->cluster, "csi_sequence", json_count(s->csi_sequence), "target_sequence",
+                  json_count(s->target_sequence), "repeat", (int)s->repeat, "preference",
                   preference_json(&s->preference), "wsr_nominal_bps_hz", s->wsr_nominal_bps_hz,
                   "wsr_worst_case_bps_hz", s->wsr_worst_case_bps_hz, "crlb_m2",
                   s->crlb_valid ? json_real(s->crlb_m2) : json_null(), "wsr_ideal_bps_hz",

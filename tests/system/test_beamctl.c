@@ -1,0 +1,309 @@
+/* beamctl as an operator uses it: a child process, its standard output, its exit status. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "common/golden.h"
+#include "common/random.h"
+#include "system/daemon.h"
+
+enum { ARGS_MAX = 12, MANY = 300 /* more than a status could once hold */ };
+
+static test_daemon daemon_;
+static beamc_client *client;
+static beam_scene *scene;
+
+typedef struct outcome {
+    int status;
+    char *out, *err; /* what it printed; outcome_free */
+} outcome;
+
+static char *slurp(int fd)
+{
+    const off_t size = lseek(fd, 0, SEEK_END);
+    char *text = calloc(1, (size_t)size + 1);
+    assert_non_null(text);
+    assert_int_equal(pread(fd, text, (size_t)size, 0), size);
+    close(fd);
+    return text;
+}
+
+/* Runs `beamctl --runtime-dir DIR words...`; NULL ends the words. */
+static outcome run(const char *dir, ...)
+{
+    const char *args[ARGS_MAX + 4] = {BEAMCTL_BINARY, "--runtime-dir", dir};
+    int n = 3;
+    va_list words;
+    va_start(words, dir);
+    for (const char *word; (word = va_arg(words, const char *)) != NULL && n < ARGS_MAX;) {
+        args[n++] = word;
+    }
+    va_end(words);
+    const int out = memfd_create("out", MFD_CLOEXEC), err = memfd_create("err", MFD_CLOEXEC);
+    const pid_t pid = fork();
+    assert_true(out >= 0 && err >= 0 && pid >= 0);
+    if (pid == 0) {
+        dup2(out, STDOUT_FILENO);
+        dup2(err, STDERR_FILENO);
+        execv(BEAMCTL_BINARY, (char *const *)args);
+        _exit(127);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return (outcome){WEXITSTATUS(status), slurp(out), slurp(err)};
+}
+
+static void outcome_free(outcome *o)
+{
+    free(o->out);
+    free(o->err);
+}
+
+static void expect(outcome o, int status, const char *out, const char *err)
+{
+    if (o.status != status || !strstr(o.out, out) || !strstr(o.err, err)) {
+        fail_msg("exit status %d, standard output:\n%s\nstandard error:\n%s\nexpected %d, \"%s\" "
+                 "and \"%s\"",
+                 o.status, o.out, o.err, status, out, err);
+    }
+    outcome_free(&o);
+}
+
+/* The one JSON object of a successful run. */
+static json_t *object_of(outcome o)
+{
+    json_error_t error;
+    if (o.status != 0) {
+        fail_msg("exit status %d: %s", o.status, o.err);
+    }
+    json_t *object = json_loads(o.out, 0, &error);
+    if (!object) {
+        fail_msg("not JSON (%s): %s", error.text, o.out);
+    }
+    assert_true(json_is_object(object));
+    outcome_free(&o);
+    return object;
+}
+
+static json_int_t whole(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value)) {
+        fail_msg("%s is not a whole number", key);
+    }
+    return json_integer_value(value);
+}
+
+static double real(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_number(value)) {
+        fail_msg("%s is not a number", key);
+    }
+    return json_number_value(value);
+}
+
+static const char *word(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    if (!text) {
+        fail_msg("%s is not text", key);
+    }
+    return text;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"clusters_max = 1024", "resolve_after_ms = 20", NULL};
+    test_daemon_start(&daemon_, settings, 0);
+    client = test_client(&daemon_);
+    scene = test_golden_scene("paper_eps010");
+    test_set_up(client, "north", scene, 0.25);
+    test_check_solution(scene, test_solve(client, "north", scene));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    beamc_close(&client);
+    test_scene_free(scene);
+    return test_daemon_stop(&daemon_);
+}
+
+static void status_is_that_of_the_daemon(void **state)
+{
+    (void)state;
+    const beamc_solution *solution = test_solve(client, "north", scene);
+    const double wsr = solution->wsr_worst_case_bps_hz, crlb_m2 = solution->crlb_m2;
+    json_t *o = object_of(run(daemon_.dir, "--json", "status", NULL));
+    assert_false(json_is_true(json_object_get(o, "draining")));
+    assert_true(whole(o, "solver_threads") >= 1 && real(o, "uptime_s") >= 0);
+    assert_int_equal(whole(o, "max_clusters"), 1024);
+    assert_true(whole(o, "solutions_sent") >= 2 && whole(o, "messages_received") >= 4);
+    assert_int_equal(whole(o, "errors_sent"), 0);
+    const json_t *c = json_array_get(json_object_get(o, "clusters"), 0);
+    assert_string_equal(word(c, "cluster"), "north");
+    assert_int_equal(whole(c, "stations"), scene->dims.stations);
+    assert_int_equal(whole(c, "antennas"), scene->dims.antennas);
+    assert_int_equal(whole(c, "users"), scene->dims.users);
+    assert_int_equal(whole(c, "targets"), scene->dims.targets);
+    assert_true(fabs(real(json_object_get(c, "preference"), "tradeoff") - 0.25) < 1e-9);
+    assert_true(fabs(real(c, "wsr_worst_case_bps_hz") - wsr) < 1e-9 * wsr);
+    assert_true(fabs(real(c, "crlb_m2") - crlb_m2) < 1e-9 * crlb_m2);
+    assert_true(real(c, "latency_p50_us") > 0 &&
+                real(c, "latency_p99_us") >= real(c, "latency_p50_us"));
+    json_decref(o);
+    expect(run(daemon_.dir, "status", NULL), 0, "1 of 1024 clusters\ncluster north: ", "");
+    expect(run(daemon_.dir, "status", "north", NULL), 0, "worst-case WSR", "");
+    expect(run(daemon_.dir, "status", "south", NULL), 1, "", "refused (unknown cluster)");
+    expect(run(daemon_.dir, "clusters", NULL), 0, "north ", "");
+}
+
+static void a_preference_set_is_got_and_used(void **state)
+{
+    (void)state;
+    json_t *o = object_of(run(daemon_.dir, "--json", "preference", "set", "north", "0.75", NULL));
+    assert_string_equal(word(o, "cluster"), "north");
+    assert_true(fabs(real(json_object_get(o, "preference"), "tradeoff") - 0.75) < 1e-9);
+    json_decref(o);
+    o = object_of(run(daemon_.dir, "--json", "preference", "get", "north", NULL));
+    const json_t *p = json_object_get(o, "preference");
+    assert_true(fabs(real(p, "tradeoff") - 0.75) < 1e-9);
+    assert_true(fabs(hypot(real(p, "u1"), real(p, "u2")) - 1) < 1e-9);
+    assert_string_equal(word(p, "words"), beamc_tradeoff_words(0.75));
+    json_decref(o);
+    assert_true(fabs(test_solve(client, "north", scene)->preference.tradeoff - 0.75) < 1e-9);
+    expect(run(daemon_.dir, "preference", "get", "north", NULL), 0, "north: tau 0.750", "");
+    expect(run(daemon_.dir, "preference", "get", "south", NULL), 1, "",
+           "refused (unknown cluster)");
+    static const char *const wrong[] = {"1.5", "nan", "half", "", "0.5x"};
+    for (size_t k = 0; k < sizeof wrong / sizeof wrong[0]; k++) {
+        expect(run(daemon_.dir, "preference", "set", "north", wrong[k], NULL), 2, "", "TAU");
+    }
+    expect(run(daemon_.dir, "preference", "set", "north", "--", "-0.1", NULL), 2, "", "TAU");
+    assert_true(fabs(test_solve(client, "north", scene)->preference.tradeoff - 0.75) < 1e-9);
+}
+
+/* The cluster's targets and preference move without CSI: the daemon publishes by itself. */
+static void watch_shows_what_is_published(void **state)
+{
+    (void)state;
+    const beamc_solution *solution = test_solve(client, "north", scene);
+    const uint64_t sequence = solution->csi_sequence;
+    const double wsr = solution->wsr_worst_case_bps_hz;
+    json_t *o = object_of(run(daemon_.dir, "--json", "--count", "1", "watch", "north", NULL));
+    assert_string_equal(word(o, "cluster"), "north");
+    assert_true(
+        json_is_true(json_object_get(o, "repeat"))); /* the last value, to a new subscriber */
+    assert_int_equal(whole(o, "csi_sequence"), sequence);
+    assert_true(fabs(real(o, "wsr_worst_case_bps_hz") - wsr) < 1e-9 * wsr);
+    assert_int_equal(json_array_size(json_object_get(o, "users")), scene->dims.users);
+    assert_int_equal(whole(json_array_get(json_object_get(o, "users"), 1), "user"), 101);
+    assert_int_equal(json_array_size(json_object_get(o, "targets")), scene->dims.targets);
+    const json_t *latency = json_object_get(o, "latency_ns");
+    assert_true(whole(latency, "solve") > 0 && whole(latency, "queued_to_solve") >= 0);
+    json_decref(o);
+    expect(run(daemon_.dir, "--count", "1", "watch", "north", NULL), 0, ", repeat\n", "");
+}
+
+/* Numbers beyond a signed 64-bit integer are not turned negative. */
+static void large_user_ids_are_told_as_they_are(void **state)
+{
+    (void)state;
+    const beam_dims dims = {.stations = 1, .antennas = 2, .users = 1, .targets = 1};
+    test_random random = test_random_new(7);
+    beam_scene *small = test_random_scene(&random, &dims, 0.05);
+    test_register(client, "ids", small, 0);
+    test_send_targets(client, "ids", small);
+    const beamc_user user = {.id = UINT64_MAX, .weight = 1, .noise_w = small->user_noise_w[0]};
+    const beamc_csi csi = {.cluster = "ids",
+                           .station_count = 1,
+                           .antennas = 2,
+                           .users = &user,
+                           .user_count = 1,
+                           .channels = &small->channel[0].re,
+                           .error_radius = small->error_radius};
+    uint64_t sequence;
+    beamc_answer answer;
+    beamc_error err;
+    assert_int_equal(beamc_send_csi(client, &csi, &sequence, &err), BEAMC_OK);
+    assert_int_equal(beamc_await(client, sequence, 60000, &answer, &err), BEAMC_OK);
+    assert_int_equal(answer.kind, BEAMC_ANSWER_SOLUTION);
+    json_t *o = object_of(run(daemon_.dir, "--json", "--count", "1", "watch", "ids", NULL));
+    assert_string_equal(word(json_array_get(json_object_get(o, "users"), 0), "user"),
+                        "18446744073709551615");
+    json_decref(o);
+    assert_int_equal(beamc_unregister(client, "ids", 5000, &err), BEAMC_OK);
+    test_scene_free(small);
+}
+
+/* As many as the daemon may be configured for must fit a list that clients can read. */
+static void many_clusters_are_listed(void **state)
+{
+    (void)state;
+    const beam_dims dims = {.stations = 1, .antennas = 2, .users = 1, .targets = 1};
+    test_random random = test_random_new(8);
+    beam_scene *small = test_random_scene(&random, &dims, 0.05);
+    char id[16];
+    for (int k = 0; k < MANY; k++) {
+        snprintf(id, sizeof id, "many-%03d", k);
+        test_register(client, id, small, 0.5);
+    }
+    json_t *o = object_of(run(daemon_.dir, "--json", "clusters", NULL));
+    const json_t *list = json_object_get(o, "clusters");
+    assert_int_equal(json_array_size(list), MANY + 1); /* and north, in the order of the ids */
+    assert_string_equal(word(json_array_get(list, MANY - 1), "cluster"), "many-299");
+    json_decref(o);
+    expect(run(daemon_.dir, "status", NULL), 0, "301 of 1024 clusters", "");
+    beamc_error err;
+    for (int k = 0; k < MANY; k++) {
+        snprintf(id, sizeof id, "many-%03d", k);
+        assert_int_equal(beamc_unregister(client, id, 5000, &err), BEAMC_OK);
+    }
+    test_scene_free(small);
+}
+
+static void wrong_usage_is_told(void **state)
+{
+    (void)state;
+    expect(run(daemon_.dir, "--help", NULL), 0, "preference set CLUSTER TAU", "");
+    expect(run(daemon_.dir, "--version", NULL), 0, "beamctl ", "");
+    expect(run(daemon_.dir, NULL), 2, "", "usage: beamctl");
+    expect(run(daemon_.dir, "reboot", NULL), 2, "", "unknown command");
+    expect(run(daemon_.dir, "status", "a", "b", NULL), 2, "", "wrong arguments");
+    expect(run(daemon_.dir, "status", "not an id", NULL), 2, "", "cluster id");
+    expect(run(daemon_.dir, "watch", NULL), 2, "", "wrong arguments");
+    expect(run(daemon_.dir, "preference", "forget", "north", NULL), 2, "", "'get CLUSTER'");
+    expect(run(daemon_.dir, "--timeout", "soon", "status", NULL), 2, "", "--timeout");
+    expect(run(daemon_.dir, "--count", "-1", "watch", "north", NULL), 2, "", "--count");
+    expect(run(daemon_.dir, "--no-such-option", NULL), 2, "", "");
+    expect(run("/nonexistent", "--timeout", "100", "status", NULL), 1, "", "nobody takes messages");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(status_is_that_of_the_daemon),
+        cmocka_unit_test(a_preference_set_is_got_and_used),
+        cmocka_unit_test(watch_shows_what_is_published),
+        cmocka_unit_test(large_user_ids_are_told_as_they_are),
+        cmocka_unit_test(many_clusters_are_listed),
+        cmocka_unit_test(wrong_usage_is_told),
+    };
+    return cmocka_run_group_tests_name("beamctl", tests, set_up, tear_down);
+}
