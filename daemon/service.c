@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,8 +104,24 @@ void beamd_notify_stop(beamd_service *self)
     beamd_notify_close(&self->notify);
 }
 
+/* libzmq aborts the process when accept() on an ipc socket finds no descriptor left. Each
+ * connection takes one, so the limit is raised as far as it may be: a client that leaks connections
+ * then meets its own limit first. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        BEAMD_LOG(BEAMD_LOG_WARNING, "event=descriptor_limit why=\"%s\"", strerror(errno));
+    }
+}
+
 bool beamd_loop_start(beamd_service *self, char *why, size_t size)
 {
+    raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
     self->loop = beamd_loop_create();
     if (!self->loop) {
