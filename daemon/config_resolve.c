@@ -123,6 +123,31 @@ static bool fill_endpoints(beamd_config *config, beamd_config_error *err)
     return true;
 }
 
+/* The path or HOST:PORT of an endpoint. */
+static const char *endpoint_place(const char *endpoint)
+{
+    const char *colon = strchr(endpoint, ':');
+    const char *place = colon ? colon + 1 : endpoint;
+    return strncmp(place, "//", 2) == 0 ? place + 2 : place;
+}
+
+/* libzmq takes a path that is bound already away from its first owner without a word. */
+static bool check_distinct(const beamd_config *config, beamd_config_error *err)
+{
+    static const char *const keys[] = {"csi_endpoint", "beams_endpoint", "control_endpoint",
+                                       "metrics_endpoint"};
+    const char *const endpoints[] = {config->csi_endpoint, config->beams_endpoint,
+                                     config->control_endpoint, config->metrics_endpoint};
+    for (size_t i = 1; i < sizeof keys / sizeof keys[0]; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(endpoint_place(endpoints[i]), endpoint_place(endpoints[k])) == 0) {
+                return refuse(err, "config: %s: the same as %s", keys[i], keys[k]);
+            }
+        }
+    }
+    return true;
+}
+
 bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
 {
     if (!choose_runtime_dir(config, err) || !fill_endpoints(config, err)) {
@@ -135,5 +160,5 @@ bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
     return check_zmq_endpoint("csi_endpoint", config->csi_endpoint, err) &&
            check_zmq_endpoint("beams_endpoint", config->beams_endpoint, err) &&
            check_zmq_endpoint("control_endpoint", config->control_endpoint, err) &&
-           check_metrics_endpoint(config->metrics_endpoint, err);
+           check_metrics_endpoint(config->metrics_endpoint, err) && check_distinct(config, err);
 }

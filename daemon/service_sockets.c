@@ -1,7 +1,12 @@
 /* The sockets, and how the core reaches them. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "service.h"
@@ -91,9 +96,48 @@ static void beams_message(void *arg, const beamd_message *message)
     }
 }
 
+/* Binding unlinks what is in the way, libzmq without a look. Only the socket of a daemon that died
+ * may go; a file, or a socket on which somebody listens (outside the runtime directory no lock says
+ * so), stays. */
+static bool path_is_free(const char *endpoint, char *why, size_t size)
+{
+    const bool ipc = strncmp(endpoint, "ipc://", 6) == 0;
+    if (!ipc && strncmp(endpoint, "unix:", 5) != 0) {
+        return true;
+    }
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", endpoint + (ipc ? 6 : 5));
+    struct stat st;
+    if (lstat(address.sun_path, &st) < 0) {
+        return true; /* nothing there; what else may be wrong, bind says */
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        snprintf(why, size, "%s: something that is no socket is in the way", endpoint);
+        return false;
+    }
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const bool used =
+        fd >= 0 && (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ||
+                    errno == EAGAIN); /* listening, its queue full */
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (used) {
+        snprintf(why, size, "%s: another process listens there", endpoint);
+    }
+    return !used;
+}
+
 bool beamd_sockets_start(beamd_service *self, char *why, size_t size)
 {
     const beamd_config *config = &self->config;
+    const char *const endpoints[] = {config->csi_endpoint, config->beams_endpoint,
+                                     config->control_endpoint, config->metrics_endpoint};
+    for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
+        if (!path_is_free(endpoints[i], why, size)) {
+            return false;
+        }
+    }
     self->zmq = beamd_zmq_create();
     if (!self->zmq) {
         snprintf(why, size, "no ZeroMQ context");

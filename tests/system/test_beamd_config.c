@@ -129,6 +129,10 @@ static void only_local_endpoints_are_taken(void **state)
         {"metrics_endpoint = tcp://0.0.0.0:9100", false},
         {"metrics_endpoint = unix:relative", false},
         {"runtime_dir = relative", false},
+        {"csi_endpoint = ipc:///run/beamd/x\nbeams_endpoint = ipc:///run/beamd/x", false},
+        {"csi_endpoint = ipc:///run/beamd/x\nmetrics_endpoint = unix:/run/beamd/x", false},
+        {"beams_endpoint = tcp://127.0.0.1:5\ncontrol_endpoint = tcp://127.0.0.1:5", false},
+        {"beams_endpoint = tcp://127.0.0.1:5\ncontrol_endpoint = tcp://127.0.0.1:6", true},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         beamd_config config;

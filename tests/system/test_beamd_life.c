@@ -1,4 +1,5 @@
 /* How beamd begins and ends, and what an operator sees meanwhile. */
+#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -160,6 +162,73 @@ static void an_open_runtime_directory_is_refused(void **state)
     assert_int_equal(run_beamd(remote), 2);
     const char *const unknown[] = {BEAMD_BINARY, "--no-such-option", NULL};
     assert_int_equal(run_beamd(unknown), 2);
+}
+
+/* Binding would unlink it: a wrong path in the configuration must not cost a file or another daemon
+ * its clients. */
+static void what_is_in_the_way_of_a_socket_is_kept(void **state)
+{
+    (void)state;
+    test_daemon d;
+    test_daemon_start(&d, NULL, 0);
+    static const char *const keys[] = {"csi_endpoint = ipc://", "beams_endpoint = ipc://",
+                                       "control_endpoint = ipc://", "metrics_endpoint = unix:"};
+    char dir[] = "/tmp/beamd-test-XXXXXX", path[96], setting[160];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/file", dir);
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+        const char *const args[] = {BEAMD_BINARY, "--runtime-dir", dir, "--set", setting, NULL};
+        const int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+        snprintf(setting, sizeof setting, "%s%s", keys[k], path);
+        assert_int_equal(run_beamd(args), 1);
+        assert_int_equal(unlink(path), 0);
+        snprintf(setting, sizeof setting, "%s%s/control.sock", keys[k], d.dir);
+        assert_int_equal(run_beamd(args), 1);
+    }
+    beamc_client *client = test_client(&d);
+    beamc_status status;
+    beamc_error err;
+    assert_int_equal(beamc_status_get(client, NULL, 5000, &status, &err), BEAMC_OK);
+    beamc_close(&client);
+    snprintf(path, sizeof path, "%s/beamd.lock", dir);
+    unlink(path);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(test_daemon_stop(&d), 0);
+}
+
+/* libzmq aborts when accept() finds no descriptor left; the soft limit is not where that should
+ * happen. */
+static void more_connections_than_the_soft_limit_are_served(void **state)
+{
+    (void)state;
+    enum { SOFT = 64, CONNECTIONS = 150 };
+    struct rlimit before, low;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = before;
+    low.rlim_cur = SOFT;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    test_daemon d;
+    test_daemon_start(&d, NULL, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    int fd[CONNECTIONS];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/csi.sock", d.dir);
+    for (int k = 0; k < CONNECTIONS; k++) {
+        fd[k] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd[k], (const struct sockaddr *)&address, sizeof address), 0);
+    }
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beamc_client *client = test_client(&d);
+    test_set_up(client, "crowd", scene, 0.5);
+    test_check_solution(scene, test_solve(client, "crowd", scene));
+    for (int k = 0; k < CONNECTIONS; k++) {
+        close(fd[k]);
+    }
+    beamc_close(&client);
+    test_scene_free(scene);
+    assert_int_equal(test_daemon_stop(&d), 0);
 }
 
 /* A restart after a kill: sockets and lock of the dead one are no obstacle. */
@@ -427,6 +496,8 @@ int main(void)
         cmocka_unit_test(the_watchdog_starves_when_a_solver_hangs),
         cmocka_unit_test(a_second_daemon_does_not_take_over),
         cmocka_unit_test(an_open_runtime_directory_is_refused),
+        cmocka_unit_test(what_is_in_the_way_of_a_socket_is_kept),
+        cmocka_unit_test(more_connections_than_the_soft_limit_are_served),
         cmocka_unit_test(a_killed_daemon_can_be_followed),
         cmocka_unit_test(sighup_reloads_what_may_change),
         cmocka_unit_test(the_metrics_parse_and_add_up),
