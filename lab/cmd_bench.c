@@ -1,8 +1,10 @@
 /* beamlab bench */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lab/arguments.h"
 #include "lab/bench.h"
@@ -109,6 +111,9 @@ int lab_command_bench(int argc, char **argv)
     int rc = lab_arguments_parse(&line, argc, argv, NULL, &words);
     if (!rc) {
         rc = check_list(only);
+    }
+    if (!rc && bench.golden && access(bench.golden, R_OK | X_OK) != 0) {
+        rc = lab_complain("--golden: %s: %s", bench.golden, strerror(errno));
     }
     if (rc) {
         return rc;

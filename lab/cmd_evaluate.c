@@ -130,15 +130,13 @@ static beam_code check_all(lab_check *check, const lab_scene *scene, const lab_s
     return code;
 }
 
-static int print_hypervolume(const lab_check *check, const char *path, int entries, int count)
+static int print_hypervolume(const lab_check *check, const char *path,
+                             const lab_reference *reference, int entries, int count)
 {
     beam_error err;
     lab_hypervolume hv;
-    lab_reference *reference = lab_reference_read(path, &err);
-    if (!reference ||
-        lab_hypervolume_compute((const double(*)[2])check->points, check->accepted, reference,
+    if (lab_hypervolume_compute((const double(*)[2])check->points, check->accepted, reference,
                                 count > entries ? count : entries, &hv, &err)) {
-        lab_reference_destroy(&reference);
         return lab_complain_file(path, &err);
     }
     printf("points %d\nover_budget %.3g\nhv %.8g\nhv_reference %.8g\nratio %.8g\n"
@@ -148,10 +146,27 @@ static int print_hypervolume(const lab_check *check, const char *path, int entri
     if (check->accepted > 0) {
         printf("min_f1 %.5g\nmin_f2 %.5g\n", hv.min_f1, hv.min_f2);
     }
-    lab_reference_destroy(&reference);
     return LAB_EXIT_OK;
 }
 
+static int evaluate_solution(lab_check *check, const lab_scene *scene, const lab_solution *solution,
+                             const char *path)
+{
+    beam_error err;
+    print_head(scene);
+    if (check_all(check, scene, solution, &err)) {
+        return lab_complain_file(path, &err);
+    }
+    if (check->wrong > 0) {
+        printf("%d entries disagree (rtol %g) or exceed the budget (by more than %g)\n",
+               check->wrong, check->rtol, check->btol);
+        return LAB_EXIT_FAILED;
+    }
+    puts("all reported values agree");
+    return LAB_EXIT_OK;
+}
+
+/* Reads all files before it prints anything. reference may be NULL. */
 static int evaluate_files(lab_check *check, const char *const *path, const char *reference,
                           int count)
 {
@@ -161,29 +176,23 @@ static int evaluate_files(lab_check *check, const char *const *path, const char 
         return lab_complain_file(path[0], &err);
     }
     int rc = LAB_EXIT_OK;
+    lab_reference *front = NULL;
     lab_solution *solution = lab_solution_read(path[1], &scene->scene, &err);
-    if (solution) {
-        check->points = calloc((size_t)solution->count + 1, sizeof *check->points);
-    }
-    if (!solution || !check->points) {
-        rc = solution ? lab_complain("out of memory") : lab_complain_file(path[1], &err);
+    if (!solution) {
+        rc = lab_complain_file(path[1], &err);
+    } else if (reference && !(front = lab_reference_read(reference, &err))) {
+        rc = lab_complain_file(reference, &err);
+    } else if (!(check->points = calloc((size_t)solution->count + 1, sizeof *check->points))) {
+        rc = lab_complain("out of memory");
     } else {
-        print_head(scene);
-        if (check_all(check, scene, solution, &err)) {
-            rc = lab_complain_file(path[1], &err);
-        } else if (check->wrong > 0) {
-            printf("%d entries disagree (rtol %g) or exceed the budget (by more than %g)\n",
-                   check->wrong, check->rtol, check->btol);
-            rc = LAB_EXIT_FAILED;
-        } else {
-            puts("all reported values agree");
-        }
-        if (reference && rc != LAB_EXIT_USAGE) {
-            const int hv = print_hypervolume(check, reference, solution->count, count);
+        rc = evaluate_solution(check, scene, solution, path[1]);
+        if (front && rc != LAB_EXIT_USAGE) {
+            const int hv = print_hypervolume(check, reference, front, solution->count, count);
             rc = hv ? hv : rc;
         }
     }
     free(check->points);
+    lab_reference_destroy(&front);
     lab_solution_destroy(&solution);
     lab_scene_destroy(&scene);
     return rc;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lab/arguments.h"
 #include "lab/commands.h"
@@ -13,8 +14,17 @@
 
 static int make_folder(const char *folder)
 {
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+    struct stat status;
+    if (mkdir(folder, 0777) == 0) {
+        return LAB_EXIT_OK;
+    }
+    /* before hours of computing, not after */
+    if (errno != EEXIST || stat(folder, &status) != 0) {
         return lab_complain("--out-dir: %s: %s", folder, strerror(errno));
+    }
+    if (!S_ISDIR(status.st_mode) || access(folder, W_OK | X_OK) != 0) {
+        return lab_complain("--out-dir: %s: %s", folder,
+                            S_ISDIR(status.st_mode) ? strerror(errno) : "is no folder");
     }
     return LAB_EXIT_OK;
 }

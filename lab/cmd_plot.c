@@ -8,13 +8,15 @@
 #include "lab/commands.h"
 #include "lab/front.h"
 #include "lab/gnuplot.h"
+#include "lab/output.h"
 
 enum { MOST_FILES = 8 };
 
 typedef struct lab_picture {
     const char *out, *title, *reference;
     int width, height;
-    double low, high; /* CRLB of all points */
+    double low, high;                 /* CRLB of all points */
+    double least_bps_hz, most_bps_hz; /* and rate */
 } lab_picture;
 
 /* Terminal from the name's ending; NULL for other endings. */
@@ -36,6 +38,8 @@ static void put_points(FILE *script, lab_picture *picture, int index, const lab_
         fprintf(script, "%.12g %.12g\n", points[i].crlb_m2, points[i].wsr_bps_hz);
         picture->low = fmin(picture->low, points[i].crlb_m2);
         picture->high = fmax(picture->high, points[i].crlb_m2);
+        picture->least_bps_hz = fmin(picture->least_bps_hz, points[i].wsr_bps_hz);
+        picture->most_bps_hz = fmax(picture->most_bps_hz, points[i].wsr_bps_hz);
     }
     fputs("EOD\n", script);
 }
@@ -94,12 +98,12 @@ static void put_label(FILE *script, const char *path)
     lab_gnuplot_quote(script, label);
 }
 
-static void put_style(FILE *script, const lab_picture *picture, const char *scene)
+static void put_style(FILE *script, const lab_picture *picture, const char *scene, const char *file)
 {
     fprintf(script, "set terminal %s size %d,%d enhanced font 'sans,12' background rgb 'white'\n",
             terminal_of(picture->out), picture->width, picture->height);
     fputs("set output ", script);
-    lab_gnuplot_quote(script, picture->out);
+    lab_gnuplot_quote(script, file);
     fputs("\nset title ", script);
     lab_gnuplot_quote(script, picture->title ? picture->title : scene);
     fputs(" noenhanced\n"
@@ -109,6 +113,10 @@ static void put_style(FILE *script, const lab_picture *picture, const char *scen
           script);
     lab_gnuplot_look(script);
     lab_gnuplot_log_axis(script, 'x', 0.95 * picture->low, 1.05 * picture->high);
+    if (picture->least_bps_hz == picture->most_bps_hz && !picture->reference) {
+        fprintf(script, "set yrange [%.12g:%.12g]\n", picture->least_bps_hz - 1,
+                picture->most_bps_hz + 1); /* gnuplot warns of an empty range */
+    }
 }
 
 static int draw(FILE *script, lab_picture *picture, const lab_scene *scene,
@@ -126,7 +134,12 @@ static int draw(FILE *script, lab_picture *picture, const lab_scene *scene,
     if (rc) {
         return rc;
     }
-    put_style(script, picture, scene->name);
+    beam_error err;
+    lab_output output;
+    if (lab_output_open(&output, picture->out, &err)) {
+        return lab_complain_file(picture->out, &err);
+    }
+    put_style(script, picture, scene->name, output.temporary[0] ? output.temporary : picture->out);
     fputs("plot ", script);
     if (picture->reference) {
         fprintf(script, "$front%d with lines lw 4 lc rgb '#bbbbbb' title 'reference', ", count);
@@ -137,14 +150,24 @@ static int draw(FILE *script, lab_picture *picture, const lab_scene *scene,
         put_label(script, paths[i]);
     }
     fputc('\n', script);
-    beam_error err;
-    return lab_gnuplot_run(script, NULL, &err) ? lab_complain_file(picture->out, &err)
-                                               : LAB_EXIT_OK;
+    /* gnuplot writes what the output has opened; nothing goes through output.file */
+    beam_code code = lab_gnuplot_run(script, NULL, &err);
+    if (code) {
+        lab_output_abandon(&output);
+    } else {
+        code = lab_output_commit(&output, &err);
+    }
+    return code ? lab_complain_file(picture->out, &err) : LAB_EXIT_OK;
 }
 
 int lab_command_plot(int argc, char **argv)
 {
-    lab_picture picture = {.width = 900, .height = 600, .low = INFINITY, .high = 0};
+    lab_picture picture = {.width = 900,
+                           .height = 600,
+                           .low = INFINITY,
+                           .high = 0,
+                           .least_bps_hz = INFINITY,
+                           .most_bps_hz = -INFINITY};
     const lab_option options[] = {
         {"out", LAB_OPTION_TEXT, &picture.out, 0, 0, NULL, "picture to write: .svg or .png"},
         {"title", LAB_OPTION_TEXT, &picture.title, 0, 0, NULL, "default: the scene's name"},

@@ -8,6 +8,8 @@
 #include "lab/json_read.h"
 #include "lab/output.h"
 
+#define LARGEST_AMPLITUDE 1e20 /* square-root watt; what a scene may hold as a channel */
+
 /* The format's name, and the scene's (optional). */
 static beam_code read_header(const lab_node *root, const char *wanted, char *scene, beam_error *err)
 {
@@ -47,6 +49,19 @@ static beam_code sensing_rows(const lab_node *node, size_t *rows, beam_error *er
     return code;
 }
 
+/* Far beyond any budget, and the evaluator's squares would overflow. */
+static beam_code check_size(const lab_node *node, const beam_complex *values, size_t count,
+                            beam_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fabs(values[i].re) > LARGEST_AMPLITUDE || fabs(values[i].im) > LARGEST_AMPLITUDE) {
+            return beam_fail(err, BEAM_E_INVALID, node->path,
+                             "holds a number beyond %g square-root watt", LARGEST_AMPLITUDE);
+        }
+    }
+    return BEAM_OK;
+}
+
 static beam_code read_station(const lab_node *node, const beam_scene *scene, int l,
                               beam_design *design, beam_complex *row_memory, beam_error *err)
 {
@@ -56,6 +71,7 @@ static beam_code read_station(const lab_node *node, const beam_scene *scene, int
     beam_code code = lab_node_get(node, "beams", &child, err);
     if (!code) {
         code = lab_node_complex_matrix(&child, K, (long)N, row_memory, err);
+        code = code ? code : check_size(&child, row_memory, (size_t)K * N, err);
     }
     const beam_complex *row = row_memory;
     for (int u = 0; !code && u < scene->dims.users; u++) {
@@ -68,13 +84,13 @@ static beam_code read_station(const lab_node *node, const beam_scene *scene, int
     if (!code) {
         code = sensing_rows(node, &rows, err);
     }
-    if (!code && rows > 0) {
+    if (!code) {
         code = lab_node_find(node, "sensing", &child, err);
     }
-    if (!code && rows > 0) {
-        code = lab_node_complex_matrix(
-            &child, (long)rows, (long)N,
-            design->sensing + (size_t)l * (size_t)design->sensing_max * N, err);
+    if (!code && child.value) {
+        beam_complex *first = design->sensing + (size_t)l * (size_t)design->sensing_max * N;
+        code = lab_node_complex_matrix(&child, (long)rows, (long)N, first, err);
+        code = code ? code : check_size(&child, first, rows * N, err);
     }
     design->sensing_count[l] = (int)rows;
     return code;

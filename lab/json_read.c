@@ -1,5 +1,6 @@
 #include "lab/json_read.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,20 @@ static json_t *parse_result(json_t *root, const json_error_t *error, beam_error 
 json_t *lab_json_load(const char *path, beam_error *err)
 {
     json_error_t error;
-    json_t *root = strcmp(path, "-") == 0 ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &error)
-                                          : json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    const bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "rb");
+    errno = file ? 0 : errno;
+    json_t *root = file ? json_loadf(file, JSON_REJECT_DUPLICATES, &error) : NULL;
+    const int cause = errno;
+    const bool unread = !file || ferror(file); /* to jansson a directory is an empty file */
+    if (file && !standard) {
+        fclose(file);
+    }
+    if (unread) {
+        json_decref(root);
+        beam_fail(err, BEAM_E_INVALID, NULL, "cannot be read: %s", strerror(cause));
+        return NULL;
+    }
     return parse_result(root, &error, err);
 }
 

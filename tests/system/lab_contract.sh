@@ -116,4 +116,23 @@ refuses 'eps' scene --out "$work/x.json" --eps -1
 refuses 'users' scene --out "$work/x.json" --users 1,2
 refuses 'figure' figure 5
 
+# wrong places are found before anything is computed or printed, and leave nothing behind
+silent() {
+    refuses "$@"
+    [ ! -s "$work/stdout" ] || fail "$*: wrote to stdout before it refused"
+}
+silent 'cannot be read: Is a directory' solve "$work"
+silent 'cannot be read: Is a directory' evaluate "$scene" "$work/solve.json" --reference "$work"
+silent 'out-dir: .*solve.json: is no folder' figure 3 --scenes 1 --out-dir "$work/solve.json"
+silent 'golden: .*absent' bench --only golden --golden "$work/absent"
+if command -v gnuplot >/dev/null; then
+    silent 'p.svg: cannot be written' plot "$scene" "$work/solve.json" --out "$work/no/such/folder/p.svg"
+    "$lab" plot "$scene" "$work/solve.json" --out "$work/p.svg" >"$work/stdout" 2>"$work/stderr" || fail "plot of one point"
+    [ ! -s "$work/stderr" ] || fail "plot of one point: $(head -n 1 "$work/stderr")"
+    grep -q '</svg>' "$work/p.svg" || fail "plot: no whole picture"
+fi
+for rest in "$work"/*.tmp; do
+    [ ! -e "$rest" ] || fail "left behind: $rest"
+done
+
 exit $failed

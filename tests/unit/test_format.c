@@ -154,6 +154,9 @@ static void refuses_text_that_is_not_json(void **state)
     assert_null(lab_scene_parse("", 0, &err));
     assert_null(lab_scene_parse("[]", 2, &err));
     assert_null(lab_scene_read("/nonexistent/scene.json", &err));
+    assert_string_equal(err.text, "cannot be read: No such file or directory");
+    assert_null(lab_scene_read("/", &err));
+    assert_string_equal(err.text, "cannot be read: Is a directory");
     /* every prefix of a valid file */
     for (size_t size = 0; size + 1 < sizeof TINY; size++) {
         assert_null(lab_scene_parse(TINY, size, &err));
@@ -236,6 +239,9 @@ static void names_what_is_wrong_in_a_solution(void **state)
         {"[[1,1]]", "[[1,1,1]]", "solutions[0].stations[1].beams.re[0]"},
         {"\"im\":[[0,1]]", "\"im\":[[0,\"i\"]]", "solutions[0].stations[1].beams.im[0][1]"},
         {"\"im\":[[0,0],[0,0]]", "\"im\":[[0,0]]", "solutions[0].stations[0].sensing.im"},
+        {"\"re\":[[1,0],[0,1]]", "\"re\":[]", "solutions[0].stations[0].sensing.im"},
+        {"\"re\":[[1,0],[0,1]]", "\"re\":[[1,0],[0,1e308]]", "solutions[0].stations[0].sensing"},
+        {"\"im\":[[0,1]]", "\"im\":[[-1e21,1]]", "solutions[0].stations[1].beams"},
         {"\"tradeoff\":0.5", "\"tradeoff\":\"half\"", "solutions[0].tradeoff"},
         {"\"crlb_m2\":0.1", "\"crlb_m2\":[]", "solutions[0].crlb_m2"},
         {"\"method\":\"lbfgs\"", "\"method\":7", "solutions[0].method"},
