@@ -21,3 +21,14 @@ if(BEAM_PROTOC AND NO_PYTHON_PROTOBUF EQUAL 0)
            WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
   set_tests_properties(test_wire_golden_bytes PROPERTIES LABELS "golden")
 endif()
+
+# The fuzz target of the decoder, replayed over the golden messages. With clang it is a fuzzer too:
+#   clang -g -O1 -fsanitize=fuzzer,address,undefined -Iproto -I$BUILD/proto -Iengine/include tests/fuzz/fuzz_wire.c \
+#     proto/wire*.c $BUILD/proto/beamd.pb-c.c -lprotobuf-c -lm -o fuzz_wire && ./fuzz_wire CORPUS_DIRECTORY
+if(BEAM_DAEMON)
+  add_executable(replay_wire fuzz/replay.c fuzz/fuzz_wire.c)
+  target_link_libraries(replay_wire PRIVATE beamproto)
+  file(GLOB BEAM_WIRE_CORPUS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/golden/wire/*.bin)
+  add_test(NAME replay_wire COMMAND replay_wire ${BEAM_WIRE_CORPUS})
+  set_tests_properties(replay_wire PROPERTIES LABELS "fuzz" TIMEOUT 120)
+endif()
