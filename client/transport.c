@@ -43,8 +43,10 @@ static beamc_code endpoint_copy(beamc_transport *self, beamc_socket which, const
     char *out = self->endpoint[which];
     if (!given) {
         if (beam_endpoint_default(out, BEAM_ENDPOINT_BYTES, dir, names[which]) < 0) {
-            return beamc_fail(err, BEAMC_E_ARGUMENT,
-                              "the runtime directory is too long for a Unix socket (107 bytes)");
+            return beamc_fail(
+                err, BEAMC_E_ARGUMENT,
+                "the runtime directory is too long for a Unix socket (107 bytes), or it is in "
+                "/tmp and belongs to another user");
         }
         return BEAMC_OK;
     }

@@ -38,8 +38,11 @@ static bool choose_runtime_dir(beamd_config *config, beamd_config_error *err)
                refuse(err,
                       "config: runtime_dir: the one of the environment is not an absolute path");
     }
-    return refuse(err, "config: runtime_dir: the one of the environment is longer than %zu bytes",
-                  sizeof config->runtime_dir - 1);
+    return refuse(
+        err,
+        "config: runtime_dir: the one of the environment is longer than %zu bytes, or it is in "
+        "/tmp and belongs to another user",
+        sizeof config->runtime_dir - 1);
 }
 
 static bool port_is_number(const char *port)

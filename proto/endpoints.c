@@ -27,6 +27,14 @@ static int fits(int printed, size_t size)
     return printed > 0 && (size_t)printed < size ? 0 : -1;
 }
 
+/* Everybody may make a directory in /tmp: one of this name that is another's would catch what
+ * controllers send. */
+static int check_own(const char *dir)
+{
+    struct stat st;
+    return lstat(dir, &st) < 0 || (S_ISDIR(st.st_mode) && st.st_uid == geteuid()) ? 0 : -1;
+}
+
 int beam_runtime_dir(char *out, size_t size)
 {
     const char *named = getenv("BEAMD_RUNTIME_DIR");
@@ -41,7 +49,10 @@ int beam_runtime_dir(char *out, size_t size)
     if (xdg && *xdg) {
         return fits(snprintf(out, size, "%s/beamd", xdg), size);
     }
-    return fits(snprintf(out, size, "/tmp/beamd-%lu", (unsigned long)geteuid()), size);
+    if (fits(snprintf(out, size, "/tmp/beamd-%lu", (unsigned long)geteuid()), size) < 0) {
+        return -1;
+    }
+    return check_own(out);
 }
 
 int beam_endpoint_path(char *out, size_t size, const char *dir, beam_endpoint which)

@@ -18,7 +18,7 @@ const char *beam_endpoint_file(beam_endpoint which);
 
 /* The runtime directory, zero-terminated: $BEAMD_RUNTIME_DIR; for root /run/beamd where it exists;
  * else $XDG_RUNTIME_DIR/beamd; else /tmp/beamd-UID. The directory need not exist. -1 when it does
- * not fit. */
+ * not fit, or when the one in /tmp is another user's. */
 int beam_runtime_dir(char *out, size_t size);
 
 /* "DIR/FILE" and "ipc://DIR/FILE" with dir NULL for the runtime directory. A Unix socket path is at

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -440,6 +442,32 @@ static void endpoints_follow_the_environment(void **state)
     assert_true(strncmp(out, "/tmp/beamd-", 11) == 0 || strcmp(out, "/run/beamd") == 0);
 }
 
+/* The last resort is in /tmp, where anybody may have made the directory first. */
+static void a_directory_of_another_user_is_not_trusted(void **state)
+{
+    (void)state;
+    enum { NOBODY_IN_PARTICULAR = 54321 };
+    char out[BEAM_ENDPOINT_BYTES];
+    unsetenv("BEAMD_RUNTIME_DIR");
+    unsetenv("XDG_RUNTIME_DIR");
+    if (geteuid() != 0) {
+        skip(); /* only root can be two users */
+    }
+    rmdir("/tmp/beamd-54321");                            /* of a run that was cut off */
+    assert_int_equal(mkdir("/tmp/beamd-54321", 0700), 0); /* root's */
+    assert_int_equal(seteuid(NOBODY_IN_PARTICULAR), 0);
+    const int foreign = beam_runtime_dir(out, sizeof out);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(chown("/tmp/beamd-54321", NOBODY_IN_PARTICULAR, (gid_t)-1), 0);
+    assert_int_equal(seteuid(NOBODY_IN_PARTICULAR), 0);
+    const int own = beam_runtime_dir(out, sizeof out);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(rmdir("/tmp/beamd-54321"), 0);
+    assert_int_equal(foreign, -1);
+    assert_int_equal(own, 0);
+    assert_string_equal(out, "/tmp/beamd-54321");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,6 +482,7 @@ int main(void)
         cmocka_unit_test(wrong_arrays_are_refused_by_name),
         cmocka_unit_test(reflection_follows_the_radar_equation),
         cmocka_unit_test(endpoints_follow_the_environment),
+        cmocka_unit_test(a_directory_of_another_user_is_not_trusted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
