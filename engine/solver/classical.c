@@ -125,6 +125,19 @@ static bool factor_gram(beam_classical_work *w, const beam_problem *p, int l, do
     return cholesky(U, w->gram, least);
 }
 
+/* The same with a ridge that must do: where dependent channels are so strong that it drowns in
+ * their rounding, the least of like size that does not. */
+static void factor_regularised(beam_classical_work *w, const beam_problem *p, int l, double ridge)
+{
+    double trace = 0;
+    for (int u = 0; u < p->U; u++) {
+        trace += w->scale[u] * w->scale[u] * p->hnorm2[l * p->U + u];
+    }
+    while (!factor_gram(w, p, l, ridge, 0) && ridge < trace) {
+        ridge = fmax(10 * ridge, 1e-16 * trace);
+    }
+}
+
 /* v_u = H (H^H H + ridge I)^-1 e_u, which is (H H^H + ridge I)^-1 h_u up to its length. */
 static void inverse_beams(beam_classical_work *w, const beam_problem *p, int l, double *x)
 {
@@ -149,7 +162,7 @@ static void zero_forcing(beam_classical_work *w, const beam_problem *p, int l, d
         for (int u = 0; u < p->U; u++) {
             w->scale[u] = 1;
         }
-        (void)factor_gram(w, p, l, p->K[l], 0);
+        factor_regularised(w, p, l, p->K[l]);
     }
     inverse_beams(w, p, l, x);
 }
@@ -166,7 +179,7 @@ static void robust_zero_forcing(beam_classical_work *w, const beam_problem *p, i
         w->scale[u] = sqrt(weight);
         ridge += weight * eps * eps / p->D;
     }
-    (void)factor_gram(w, p, l, ridge, 0);
+    factor_regularised(w, p, l, ridge);
     inverse_beams(w, p, l, x);
 }
 
