@@ -206,10 +206,10 @@ static double resolved_target(const beam_crlb *c, const beam_complex *gram, beam
         return INFINITY;
     }
     if (T) {
-        /* W = J^-2: J^-1 = [yy -xy; -xy xx]/det */
-        const double s = 1 / (det * det);
-        const double w00 = s * (yy * yy + xy * xy), w01 = -s * xy * tr,
-                     w11 = s * (xx * xx + xy * xy);
+        /* W = J^-2; the square of det may overflow */
+        const double i00 = yy / det, i01 = -xy / det, i11 = xx / det;
+        const double w00 = i00 * i00 + i01 * i01, w01 = i01 * (i00 + i11),
+                     w11 = i11 * i11 + i01 * i01;
         for (int l = 0; l < L; l++) {
             const double *P0 = c->P0 + 4 * (l * c->J + j), *P2 = c->P2 + 4 * (l * c->J + j);
             const double r0 = w00 * P0[0] + 2 * w01 * P0[1] + w11 * P0[3];

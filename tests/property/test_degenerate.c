@@ -648,6 +648,41 @@ static void test_a_null_within_reach_is_exactly_zero(void **state)
     }
 }
 
+/* The CRLB has degree -2 in the amplitudes, so <gradient, design> = -2 CRLB: also where the square
+ * of an information determinant overflows. */
+static void test_the_gradient_survives_extreme_information(void **state)
+{
+    (void)state;
+    beam_error err = {0};
+    static const double snapshots[] = {256, 1e18}, noise[] = {1e-12, 1e-30}, size[] = {1, 1e14},
+                        power[] = {10, 1e30};
+    for (int i = 0; i < 2; i++) {
+        beam_scene *s = scene_of(30, 3, 4, 2, 2);
+        s->snapshots = snapshots[i];
+        for (int l = 0; l < 3; l++) {
+            s->station_echo_noise_w[l] = noise[i];
+            s->station_power_w[l] = power[i];
+        }
+        beam_design *d = design_of(30, s, -1), *g = test_design_new(&s->dims, -1);
+        test_design_step(d, d, sqrt(power[i]) / 100, d); /* random rows are a few watt */
+        for (int k = 0; k < 18; k++) {
+            s->reflection[k].re *= size[i];
+            s->reflection[k].im *= size[i];
+        }
+        beam_quality *q = evaluate(s, d);
+        beam_evaluator *evaluator = test_evaluator_new(&s->dims, d->sensing_max);
+        assert_true(q->crlb_valid);
+        test_must(beam_evaluator_load(evaluator, s, &err), &err, "load");
+        test_must(beam_evaluator_gradient(evaluator, d, NULL, g, &err), &err, "gradient");
+        near(test_design_inner(g, d), -2 * q->crlb_m2, 1e-9);
+        test_evaluator_free(evaluator);
+        free(q);
+        test_design_free(d);
+        test_design_free(g);
+        test_scene_free(s);
+    }
+}
+
 /* Minimum rates: who is below, and by how much in all. */
 static void test_floors_are_reported(void **state)
 {
@@ -774,6 +809,7 @@ int main(void)
         cmocka_unit_test(test_tied_eigenvalues_in_the_hard_case),
         cmocka_unit_test(test_parallel_beams_of_almost_equal_power),
         cmocka_unit_test(test_a_null_within_reach_is_exactly_zero),
+        cmocka_unit_test(test_the_gradient_survives_extreme_information),
         cmocka_unit_test(test_floors_are_reported),
         cmocka_unit_test(test_designs_that_are_refused),
         cmocka_unit_test(test_extreme_scales),
