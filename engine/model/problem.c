@@ -217,6 +217,19 @@ beam_code beam_problem_load(beam_problem *p, const beam_scene *scene, bool reduc
     return BEAM_OK;
 }
 
+void beam_problem_import_columns(const beam_problem *p, const beam_design *design, int station,
+                                 int count, double *rows)
+{
+    double full[2 * BEAM_MAX_ANTENNAS];
+    const beam_complex *b =
+        design->sensing + (size_t)station * (size_t)design->sensing_max * (size_t)p->N;
+    for (int i = 0; i < count; i++) {
+        row_from_complex(p->Np, p->N, b + (size_t)i * (size_t)p->N, 1.0 / p->sqrt_power[station],
+                         full);
+        project(p, station, full, rows + (size_t)i * (size_t)p->stride);
+    }
+}
+
 void beam_problem_import(const beam_problem *p, const beam_design *design, double *x)
 {
     memset(x, 0, (size_t)p->rows * (size_t)p->stride * sizeof *x);
@@ -229,12 +242,8 @@ void beam_problem_import(const beam_problem *p, const beam_design *design, doubl
                              full);
             project(p, l, full, row);
         }
-        const beam_complex *b =
-            design->sensing + (size_t)l * (size_t)design->sensing_max * (size_t)p->N;
-        for (int i = 0; i < design->sensing_count[l] && i < p->r; i++, row += p->stride) {
-            row_from_complex(p->Np, p->N, b + (size_t)i * (size_t)p->N, scale, full);
-            project(p, l, full, row);
-        }
+        const int count = design->sensing_count[l];
+        beam_problem_import_columns(p, design, l, count < p->r ? count : p->r, row);
     }
 }
 

@@ -53,9 +53,13 @@ void beam_problem_carve(beam_problem *p, beam_arena *arena, const beam_dims *max
 /* Reads a validated scene. users may be fewer than the maximum, the other sizes equal. */
 beam_code beam_problem_load(beam_problem *p, const beam_scene *scene, bool reduce, beam_error *err);
 
-/* Design (watt, N antennas, scene order) <-> point x. import projects on the basis; export scales
- * each station into its budget (times 1 - 1e-12) when it is over it. */
+/* Design (watt, N antennas, scene order) <-> point x. import projects on the basis and takes the
+ * first p->r sensing columns of a station; export scales each station into its budget (times 1 -
+ * 1e-12) when it is over it. */
 void beam_problem_import(const beam_problem *p, const beam_design *design, double *x);
+/* The first `count` sensing columns of a station as rows. */
+void beam_problem_import_columns(const beam_problem *p, const beam_design *design, int station,
+                                 int count, double *rows);
 void beam_problem_export(const beam_problem *p, const double *x, beam_design *design);
 
 /* proj[row][q] = t_q^H w for every row w of station l, t over the tx rows of l: [rows][2J]. Then

@@ -11,7 +11,7 @@ enum { COLD_STAGES = 5, RATE_ITERATIONS = 1000 };
 
 static const double rate_end_share = 0.97; /* of the beams at the start */
 static const double silent = 0.05;         /* amplitude of a user that a start leaves out */
-enum { DROP_STARTS = 8 };
+enum { DROP_STARTS = 8, DROP_NONE = -1, DROP_ALL_BUT_BEST = -2 };
 
 static const double split_smoothing =
     0.03; /* of the search for the classical power split; the result is exact */
@@ -112,13 +112,11 @@ beam_code beam_solver_classical(beam_solver *self, beam_classical kind, beam_sen
                                 beam_error *err)
 {
     const beam_preference u = beam_preference_from_tradeoff(tradeoff);
-    const beam_code code = beam_solver_prepare(self, err);
     memset(result, 0, sizeof *result);
+    beam_code code = beam_solver_check_call(self, tradeoff, out, err);
+    code = code ? code : beam_solver_prepare(self, err);
     if (code) {
         return code;
-    }
-    if (!self->have_ideal_rate || !self->have_ideal_sensing) {
-        return beam_fail(err, BEAM_E_INVALID, "ideal", "compute or set the ideal values first");
     }
     double *unit = self->candidate.x;
     memcpy(unit, self->sensing, beam_solver_point_bytes(self));
@@ -140,8 +138,30 @@ static double rate_score(const beam_point *p)
     return p->wsr - 1e3 * p->shortfall;
 }
 
-/* Descends from beams of `kind`, user `dropped` (or -1) almost silent, and keeps the result when it
- * is better. */
+/* The user of a station who would earn most alone at full power, or -1. */
+static int best_alone(const beam_problem *p, int l)
+{
+    int best = -1;
+    double most = -1.0;
+    for (int u = p->user_first[l]; u < p->user_first[l + 1]; u++) {
+        const size_t at = (size_t)l * (size_t)p->U + (size_t)u;
+        const double reach = fmax(sqrt(p->hnorm2[at]) - p->eps[at], 0.0);
+        const double rate = p->weight[u] * log1p(reach * reach);
+        if (rate > most) {
+            most = rate;
+            best = u;
+        }
+    }
+    return best;
+}
+
+static bool left_out(const beam_problem *p, int u, int dropped)
+{
+    return dropped == DROP_ALL_BUT_BEST ? u != best_alone(p, p->own[u]) : u == dropped;
+}
+
+/* Descends from beams of `kind`, the users left out almost silent, and keeps the result when it is
+ * better. dropped: a user, DROP_NONE or DROP_ALL_BUT_BEST. */
 static void rate_start(beam_solver *s, beam_classical kind, int dropped)
 {
     beam_problem *p = &s->problem;
@@ -149,14 +169,16 @@ static void rate_start(beam_solver *s, beam_classical kind, int dropped)
     double *start = s->spare.x;
     memcpy(start, s->sensing, beam_solver_point_bytes(s));
     beam_classical_beams(&s->classical, p, kind, start);
-    if (dropped >= 0) {
-        beam_row_scale(p->stride, silent, start + (size_t)p->row_of[dropped] * (size_t)p->stride);
+    for (int u = 0; u < p->U; u++) {
+        if (left_out(p, u, dropped)) {
+            beam_row_scale(p->stride, silent, start + (size_t)p->row_of[u] * (size_t)p->stride);
+        }
     }
     beam_classical_compose(p, start, rate_end_share, start);
-    const beam_status status =
-        beam_solver_descend(s, cold_stages, COLD_STAGES, RATE_ITERATIONS, s->options.tolerance,
-                            start, &s->candidate, &ignored);
-    if (status != BEAM_STATUS_NUMERIC &&
+    (void)beam_solver_descend(s, cold_stages, COLD_STAGES, RATE_ITERATIONS, s->options.tolerance,
+                              start, &s->candidate, &ignored);
+    /* whatever ended it: a point with finite numbers counts, the start itself too */
+    if (isfinite(s->candidate.wsr) && !isnan(s->candidate.crlb) &&
         (s->rate_end.wsr < 0.0 || rate_score(&s->candidate) > rate_score(&s->rate_end))) {
         beam_solver_copy_point(s, &s->rate_end, &s->candidate);
     }
@@ -193,10 +215,13 @@ beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err)
     self->objective.ideal.wsr_ideal_bps_hz = 0.0;
     if (p->U > 0) {
         int users[DROP_STARTS];
-        rate_start(self, BEAM_CLASSICAL_RZF, -1);
+        rate_start(self, BEAM_CLASSICAL_RZF, DROP_NONE);
         const int count = users_to_drop(self, users);
         if (!beam_solver_expired(self)) {
-            rate_start(self, BEAM_CLASSICAL_MRT, -1);
+            rate_start(self, BEAM_CLASSICAL_MRT, DROP_NONE);
+        }
+        if (p->U > p->N && !beam_solver_expired(self)) { /* too many to serve: one per station */
+            rate_start(self, BEAM_CLASSICAL_MRT, DROP_ALL_BUT_BEST);
         }
         for (int k = 0; k < count && p->U > 1 && !beam_solver_expired(self); k++) {
             rate_start(self, BEAM_CLASSICAL_RZF, users[k]);

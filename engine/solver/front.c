@@ -63,9 +63,12 @@ static void scan(front_context *c)
     beam_solver *s = c->s;
     const int last = BEAM_FRONT_SCAN - 1;
     for (int i = 0; i <= last; i++) {
-        s->pool[i].wsr = -1.0;
+        s->pool[i].wsr = -1.0; /* a point that is never found is still its neighbour's start */
+        memcpy(s->pool[i].x, s->sensing, beam_solver_point_bytes(s));
     }
-    beam_solver_copy_point(s, &s->pool[0], &s->rate_end);
+    if (s->have_rate_point) {
+        beam_solver_copy_point(s, &s->pool[0], &s->rate_end);
+    }
     memcpy(s->pool[last].x, s->sensing, beam_solver_point_bytes(s));
     (void)beam_solver_measure(s, &s->pool[last]);
     for (int i = 1; i <= last;
@@ -228,17 +231,23 @@ beam_code beam_solver_front(beam_solver *self, int points, bool keep_ideal, doub
                          points);
     }
     const beam_ideal given = self->ideal;
+    for (int k = 0; self->loaded && k < points; k++) {
+        const beam_code refused = beam_solver_check_design(self, &designs[k], "designs", err);
+        if (refused) {
+            return refused;
+        }
+    }
     if (keep_ideal && !(self->have_ideal_rate && self->have_ideal_sensing)) {
         return beam_fail(err, BEAM_E_INVALID, "ideal",
                          "compute or set the ideal values before keeping them");
     }
     beam_code code = beam_solver_compute_rate_end(self, err);
     code = code ? code : beam_solver_compute_sensing_end(self, err);
-    if (code) {
-        return code;
-    }
     if (keep_ideal) {
         self->ideal = given;
+    }
+    if (code) {
+        return code;
     }
     front_context c = {self, progress, progress_arg, 0,
                        points + 2 * BEAM_FRONT_SCAN - 3 + (BEAM_FRONT_SCAN - 3) / RESTART_EVERY +

@@ -16,10 +16,27 @@ static const double least_share =
     0.02; /* of a start: beams or sensing rows at zero have no gradient */
 static const double rate_share = 0.9; /* of the start near the communication end */
 
-static beam_code check_solve(const beam_solver *s, double tradeoff, const beam_design *warm,
-                             const beam_design *out, beam_error *err)
+static bool same_sizes(const beam_problem *p, const beam_design *d)
 {
-    const beam_problem *p = &s->problem;
+    return d->dims.stations == p->L && d->dims.antennas == p->N && d->dims.users == p->U;
+}
+
+beam_code beam_solver_check_design(const beam_solver *s, const beam_design *design,
+                                   const char *field, beam_error *err)
+{
+    if (!same_sizes(&s->problem, design)) {
+        return beam_fail(err, BEAM_E_INVALID, field, "%s: other sizes than the scene's", field);
+    }
+    if (design->sensing_max < s->problem.r) {
+        return beam_fail(err, BEAM_E_LIMIT, field, "%s: %d sensing columns; %d are needed", field,
+                         design->sensing_max, s->problem.r);
+    }
+    return BEAM_OK;
+}
+
+beam_code beam_solver_check_call(const beam_solver *s, double tradeoff, const beam_design *out,
+                                 beam_error *err)
+{
     if (!s->loaded) {
         return beam_fail(err, BEAM_E_INVALID, "scene", "no scene is loaded");
     }
@@ -29,19 +46,38 @@ static beam_code check_solve(const beam_solver *s, double tradeoff, const beam_d
     if (!(tradeoff >= 0.0 && tradeoff <= 1.0)) {
         return beam_fail(err, BEAM_E_INVALID, "tradeoff", "%g is not between 0 and 1", tradeoff);
     }
-    const beam_design *designs[2] = {out, warm};
-    for (int k = 0; k < 2; k++) {
-        const beam_design *d = designs[k];
-        if (d && (d->dims.stations != p->L || d->dims.antennas != p->N || d->dims.users != p->U)) {
-            return beam_fail(err, BEAM_E_INVALID, k ? "warm.dims" : "out.dims",
-                             "other sizes than the scene's");
+    return beam_solver_check_design(s, out, "out", err);
+}
+
+static beam_code check_warm(const beam_solver *s, const beam_design *warm, beam_error *err)
+{
+    const int most = beam_design_sensing_max(&s->max);
+    if (!same_sizes(&s->problem, warm)) {
+        return beam_fail(err, BEAM_E_INVALID, "warm.dims", "other sizes than the scene's");
+    }
+    for (int l = 0; l < s->problem.L; l++) {
+        const int count = warm->sensing_count[l];
+        if (count < 0 || count > warm->sensing_max || count > most) {
+            return beam_fail(err, BEAM_E_LIMIT, "warm.sensing_count",
+                             "station %d: %d sensing columns; at most %d", l, count, most);
         }
     }
-    if (out->sensing_max < p->r) {
-        return beam_fail(err, BEAM_E_LIMIT, "out.sensing_max", "%d columns; %d are needed",
-                         out->sensing_max, p->r);
-    }
     return BEAM_OK;
+}
+
+/* A station with more sensing columns than rows here: the strongest eigenvectors of its Q_l. They
+ * are all of it where its rank allows, so that nothing is lost but weak remainders. */
+static void fold_columns(beam_solver *s, const beam_design *warm, int l, double *rows)
+{
+    const beam_problem *p = &s->problem;
+    beam_spectrum *q = &s->robust.spectrum[l];
+    beam_problem_import_columns(p, warm, l, warm->sensing_count[l], s->y);
+    beam_spectrum_compute(q, warm->sensing_count[l], p->Dp, s->y, 0, 1e-15);
+    memset(rows, 0, (size_t)(p->r * p->stride) * sizeof *rows);
+    for (int i = 0; i < p->r && i < q->rank; i++) {
+        const size_t at = (size_t)i * (size_t)p->stride;
+        beam_row_add(p->stride, sqrt(q->rho[i]), q->vector + at, rows + at);
+    }
 }
 
 /* Warm beams in these coordinates, scaled into the budgets; false when they are not finite. */
@@ -50,6 +86,9 @@ static bool import_warm(beam_solver *s, const beam_design *warm, beam_point *out
     const beam_problem *p = &s->problem;
     beam_problem_import(p, warm, out->x);
     for (int l = 0; l < p->L; l++) {
+        if (warm->sensing_count[l] > p->r) {
+            fold_columns(s, warm, l, out->x + (size_t)(p->first[l] + p->K[l]) * (size_t)p->stride);
+        }
         const double power = beam_problem_power(p, out->x, l);
         const int n = (p->first[l + 1] - p->first[l]) * p->stride;
         if (!isfinite(power)) {
@@ -96,9 +135,8 @@ static void descend_from(beam_solver *s, beam_preference u, const double *start,
     const beam_status status =
         beam_solver_descend(s, warm ? warm_stages : cold_stages, warm ? WARM_STAGES : COLD_STAGES,
                             left, s->options.tolerance, start, &s->candidate, result);
-    if (status != BEAM_STATUS_NUMERIC) {
-        consider(s, u, &s->candidate, BEAM_METHOD_BOBLRBF, best, result);
-    }
+    /* whatever ended it: a merit that is not a number is never better */
+    consider(s, u, &s->candidate, BEAM_METHOD_BOBLRBF, best, result);
     if (result->status == BEAM_STATUS_CONVERGED) {
         result->status = status;
     }
@@ -163,7 +201,8 @@ beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_desig
                             beam_design *out, beam_result *result, beam_error *err)
 {
     memset(result, 0, sizeof *result);
-    beam_code code = check_solve(self, tradeoff, warm, out, err);
+    beam_code code = beam_solver_check_call(self, tradeoff, out, err);
+    code = code || !warm ? code : check_warm(self, warm, err);
     code = code ? code : beam_solver_prepare(self, err);
     if (code) {
         return code;

@@ -56,6 +56,13 @@ beam_status beam_solver_descend(beam_solver *s, const double *stages, int count,
                                 double tolerance, const double *start, beam_point *out,
                                 beam_result *result);
 bool beam_solver_expired(const beam_solver *s);
+/* Has `design` the sizes of the loaded scene and room for the sensing rows? `field` names it. */
+beam_code beam_solver_check_design(const beam_solver *s, const beam_design *design,
+                                   const char *field, beam_error *err);
+/* Everything a call for one design needs: a scene, ideal values, an admissible trade-off and `out`.
+ */
+beam_code beam_solver_check_call(const beam_solver *s, double tradeoff, const beam_design *out,
+                                 beam_error *err);
 /* Sensing rows and the RZF start of the loaded scene, once. */
 beam_code beam_solver_prepare(beam_solver *s, beam_error *err);
 /* Best classical point (RZF + least-CRLB rows) at a preference into `out`; returns the share of the

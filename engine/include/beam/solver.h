@@ -21,7 +21,8 @@ typedef enum beam_status {
     BEAM_STATUS_CONVERGED = 0,
     BEAM_STATUS_ITERATION_LIMIT = 1, /* best feasible iterate returned */
     BEAM_STATUS_TIME_LIMIT = 2,      /* best feasible iterate returned */
-    BEAM_STATUS_NUMERIC = 3          /* a non-finite value met; the classical design is returned */
+    BEAM_STATUS_NUMERIC =
+        3 /* a non-finite value ended a descent; the best finite one is returned */
 } beam_status;
 const char *beam_status_text(beam_status status);
 
@@ -73,8 +74,10 @@ void beam_solver_set_options(beam_solver *self, const beam_solver_options *optio
 beam_code beam_solver_load(beam_solver *self, const beam_scene *scene, beam_error *err);
 
 /* The two normalising values. compute_sensing_end solves the convex least-CRLB problem to 1e-9
- * (geometry and budgets only); compute_rate_end runs the tau = 0 solve from several starts. Or set
- * known ones. solve() and front() need them. */
+ * (1e-7 for the coupled models; geometry and budgets only); compute_rate_end runs the tau = 0 solve
+ * from several starts. Or set known ones. solve() and front() need them. The least-CRLB problem of
+ * a new geometry is solved to the end whatever the time limit says: under a millisecond at the
+ * paper's size, seconds for 16 stations or targets in a coupled model. */
 beam_code beam_solver_compute_sensing_end(beam_solver *self, beam_error *err);
 beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err);
 beam_code beam_solver_set_ideal(beam_solver *self, const beam_ideal *ideal, beam_error *err);
@@ -83,8 +86,9 @@ beam_ideal beam_solver_ideal(const beam_solver *self);
 /* One design at a trade-off. warm: beams to start from, or NULL (cold start). `out` must have the
  * sizes of the scene and at least beam_design_sensing_max columns; it is inside every budget. The
  * returned design is the best, by the merit of MATH 5 with exact values, of the solver's, the warm
- * one (re-evaluated on this CSI) and the classical one. Errors: BEAM_E_INVALID (trade-off outside
- * [0,1], nothing loaded, no ideal values, sizes). */
+ * one (re-evaluated on this CSI, scaled into the budgets; of more sensing columns than `out` needs
+ * the strongest directions) and the classical one. Errors: BEAM_E_INVALID (trade-off outside [0,1],
+ * nothing loaded, no ideal values, sizes), BEAM_E_LIMIT (sensing columns). */
 beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_design *warm,
                             beam_design *out, beam_result *result, beam_error *err);
 
