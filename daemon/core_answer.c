@@ -1,4 +1,5 @@
 /* A finished job becomes a Solution: to whoever asked, and to the subscribers. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -156,7 +157,8 @@ static void count(beamd_core *self, beamd_cluster *c, const Beamd__Latency *late
     c->last_crlb_valid = job->quality.crlb_valid;
     c->last_crlb_m2 = job->quality.crlb_m2;
     self->solutions_sent++;
-    m->solutions[(unsigned)job->result.method % BEAMD_METHODS]++;
+    static_assert(BEAMD_METHODS == BEAM_METHOD_NETWORK + 1, "a method without a counter");
+    m->solutions[job->result.method]++;
     m->solve_status[(unsigned)job->result.status % BEAMD_SOLVE_STATUSES]++;
     m->warm += job->result.warm;
     m->cold += !job->result.warm;

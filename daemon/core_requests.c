@@ -307,8 +307,13 @@ void beamd_core_handle(beamd_core *self, beamd_call *call, const ProtobufCMessag
     case BEAM_WIRE_PREFERENCE_GET:
         handle_preference(self, call, NULL);
         break;
-    default: /* the two questions that channel_takes lets through */
+    case BEAM_WIRE_STATUS_REQUEST:
+    case BEAM_WIRE_CLUSTER_LIST_REQUEST:
         beamd_core_status(self, call);
+        break;
+    default: /* a type that channel_takes knows and nobody handles */
+        refuse(self, call, BEAMD__ERROR_CODE__ERROR_TYPE, "type",
+               "no request of this type is handled");
         break;
     }
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -37,6 +38,8 @@ static int bind_notify(const char *path)
 static void run_child(const test_daemon *self, const char *const *settings, const char *notify,
                       unsigned watchdog_us)
 {
+    prctl(PR_SET_PDEATHSIG,
+          SIGKILL); /* a failed test must not leave a daemon that holds its pipes */
     const char *args[4 + 2 * SETTINGS_MAX] = {BEAMD_BINARY, "--runtime-dir", self->dir};
     int n = 3;
     for (int k = 0; settings && settings[k] && k < SETTINGS_MAX; k++) {
