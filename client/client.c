@@ -213,6 +213,24 @@ static beamc_code settle(const beamc_answer *answer, beamc_error *err)
     return BEAMC_E_REFUSED;
 }
 
+/* The next message of one socket, waiting until timeout_ms after start. */
+static beamc_code next_frame(beamc_client *client, beamc_socket socket, uint64_t start,
+                             int timeout_ms, const unsigned char **frame, size_t *bytes,
+                             beamc_error *err)
+{
+    for (;;) {
+        beamc_code code = beamc_transport_receive(client->transport, socket, frame, bytes, err);
+        if (code != BEAMC_E_TIMEOUT) {
+            return code;
+        }
+        code = beamc_transport_wait(client->transport, 1u << socket,
+                                    remaining_ms(timeout_ms, start), err);
+        if (code) {
+            return code;
+        }
+    }
+}
+
 beamc_code beamc_await(beamc_client *client, uint64_t sequence, int timeout_ms,
                        beamc_answer *answer, beamc_error *err)
 {
@@ -233,15 +251,7 @@ beamc_code beamc_await(beamc_client *client, uint64_t sequence, int timeout_ms,
         const unsigned char *frame;
         size_t bytes;
         beamc_code code =
-            beamc_transport_receive(client->transport, BEAMC_SOCKET_CSI, &frame, &bytes, err);
-        if (code == BEAMC_E_TIMEOUT) {
-            code = beamc_transport_wait(client->transport, 1u << BEAMC_SOCKET_CSI,
-                                        remaining_ms(timeout_ms, start), err);
-            if (code) {
-                return code;
-            }
-            continue;
-        }
+            next_frame(client, BEAMC_SOCKET_CSI, start, timeout_ms, &frame, &bytes, err);
         if (code) {
             return code;
         }
@@ -264,15 +274,7 @@ static beamc_code control_answer(beamc_client *client, uint64_t sequence, int ti
         const unsigned char *frame;
         size_t bytes;
         beamc_code code =
-            beamc_transport_receive(client->transport, BEAMC_SOCKET_CONTROL, &frame, &bytes, err);
-        if (code == BEAMC_E_TIMEOUT) {
-            code = beamc_transport_wait(client->transport, 1u << BEAMC_SOCKET_CONTROL,
-                                        remaining_ms(timeout_ms, start), err);
-            if (code) {
-                return code;
-            }
-            continue;
-        }
+            next_frame(client, BEAMC_SOCKET_CONTROL, start, timeout_ms, &frame, &bytes, err);
         if (code) {
             return code;
         }

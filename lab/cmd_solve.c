@@ -73,6 +73,25 @@ static int deliver(const lab_run *run, const lab_scene *scene, const lab_run_opt
     return LAB_EXIT_OK;
 }
 
+/* The arguments, the method and the scene that they name; *path is the scene's. */
+static int open_scene(const lab_command_line *line, int argc, char **argv,
+                      lab_method_choice *choice, lab_run_options *run_options, const char **path,
+                      lab_scene **scene)
+{
+    int words;
+    beam_error err;
+    const int rc = lab_arguments_parse(line, argc, argv, path, &words);
+    if (rc) {
+        return rc;
+    }
+    const int refused = lab_method_resolve(choice, run_options);
+    if (refused) {
+        return refused;
+    }
+    *scene = lab_scene_read(*path, &err);
+    return *scene ? 0 : lab_complain_file(*path, &err);
+}
+
 int lab_command_solve(int argc, char **argv)
 {
     lab_method_choice choice = lab_method_choice_default();
@@ -91,18 +110,11 @@ int lab_command_solve(int argc, char **argv)
         .option_count = LAB_METHOD_OPTION_COUNT + 2,
         .least_words = 1,
         .most_words = 1};
-    const char *path;
-    int words;
     lab_run_options run_options;
     beam_error err;
-    int rc = lab_arguments_parse(&line, argc, argv, &path, &words);
-    if (!rc) {
-        rc = lab_method_resolve(&choice, &run_options);
-    }
-    lab_scene *scene = rc ? NULL : lab_scene_read(path, &err);
-    if (!rc && !scene) {
-        rc = lab_complain_file(path, &err);
-    }
+    lab_scene *scene = NULL;
+    const char *path = NULL;
+    int rc = open_scene(&line, argc, argv, &choice, &run_options, &path, &scene);
     if (!rc) {
         const double middle = 0.5;
         const bool given = tradeoffs.count > 0, listed = scene->tradeoff_count > 0;
@@ -138,18 +150,11 @@ int lab_command_front(int argc, char **argv)
         .option_count = LAB_METHOD_OPTION_COUNT + 2,
         .least_words = 1,
         .most_words = 1};
-    const char *path;
-    int words;
     lab_run_options run_options;
     beam_error err;
-    int rc = lab_arguments_parse(&line, argc, argv, &path, &words);
-    if (!rc) {
-        rc = lab_method_resolve(&choice, &run_options);
-    }
-    lab_scene *scene = rc ? NULL : lab_scene_read(path, &err);
-    if (!rc && !scene) {
-        rc = lab_complain_file(path, &err);
-    }
+    lab_scene *scene = NULL;
+    const char *path = NULL;
+    int rc = open_scene(&line, argc, argv, &choice, &run_options, &path, &scene);
     if (!rc) {
         lab_run run;
         if (lab_run_front(&run, scene, &run_options, points, &err)) {
