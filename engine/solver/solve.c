@@ -49,7 +49,7 @@ beam_code beam_solver_check_call(const beam_solver *s, double tradeoff, const be
     return beam_solver_check_design(s, out, "out", err);
 }
 
-static beam_code check_warm(const beam_solver *s, const beam_design *warm, beam_error *err)
+beam_code beam_solver_check_warm(const beam_solver *s, const beam_design *warm, beam_error *err)
 {
     const int most = beam_design_sensing_max(&s->max);
     if (!same_sizes(&s->problem, warm)) {
@@ -80,25 +80,32 @@ static void fold_columns(beam_solver *s, const beam_design *warm, int l, double 
     }
 }
 
-/* Warm beams in these coordinates, scaled into the budgets; false when they are not finite. */
-static bool import_warm(beam_solver *s, const beam_design *warm, beam_point *out)
+bool beam_solver_fit_budgets(const beam_solver *s, double *x)
 {
     const beam_problem *p = &s->problem;
-    beam_problem_import(p, warm, out->x);
     for (int l = 0; l < p->L; l++) {
-        if (warm->sensing_count[l] > p->r) {
-            fold_columns(s, warm, l, out->x + (size_t)(p->first[l] + p->K[l]) * (size_t)p->stride);
-        }
-        const double power = beam_problem_power(p, out->x, l);
+        const double power = beam_problem_power(p, x, l);
         const int n = (p->first[l + 1] - p->first[l]) * p->stride;
         if (!isfinite(power)) {
             return false;
         }
         if (power > 1.0) {
-            beam_row_scale(n, 1.0 / sqrt(power), out->x + (size_t)p->first[l] * (size_t)p->stride);
+            beam_row_scale(n, 1.0 / sqrt(power), x + (size_t)p->first[l] * (size_t)p->stride);
         }
     }
-    return beam_solver_measure(s, out);
+    return true;
+}
+
+bool beam_solver_import_warm(beam_solver *s, const beam_design *warm, double *x)
+{
+    const beam_problem *p = &s->problem;
+    beam_problem_import(p, warm, x);
+    for (int l = 0; l < p->L; l++) {
+        if (warm->sensing_count[l] > p->r) {
+            fold_columns(s, warm, l, x + (size_t)(p->first[l] + p->K[l]) * (size_t)p->stride);
+        }
+    }
+    return beam_solver_fit_budgets(s, x);
 }
 
 double beam_solver_start_share(double share)
@@ -202,7 +209,7 @@ beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_desig
 {
     memset(result, 0, sizeof *result);
     beam_code code = beam_solver_check_call(self, tradeoff, out, err);
-    code = code || !warm ? code : check_warm(self, warm, err);
+    code = code || !warm ? code : beam_solver_check_warm(self, warm, err);
     code = code ? code : beam_solver_prepare(self, err);
     if (code) {
         return code;
@@ -214,7 +221,8 @@ beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_desig
     result->method = BEAM_METHOD_CLASSICAL;
     beam_solver_fill_result(self, u, &self->answer, result);
     result->classical_merit = result->merit;
-    result->warm = warm && import_warm(self, warm, &self->spare);
+    result->warm = warm && beam_solver_import_warm(self, warm, self->spare.x) &&
+                   beam_solver_measure(self, &self->spare);
     if (result->warm) {
         consider(self, u, &self->spare, BEAM_METHOD_WARM, &best, result);
     }

@@ -41,6 +41,7 @@ static void carve(beam_solver *s, beam_arena *arena, const beam_dims *d)
     beam_lbfgs_carve(&s->lbfgs, arena, (int)n);
     beam_classical_carve(&s->classical, arena, d->users, D);
     beam_least_crlb_carve(&s->least, arena, d->stations, d->targets, D);
+    beam_curve_carve(&s->curve, arena, d);
     s->y = BEAM_TAKE(arena, double, n);
     s->geometry = BEAM_TAKE(arena, double, geometry_size(d));
     s->geometry_new = BEAM_TAKE(arena, double, geometry_size(d));
@@ -168,7 +169,7 @@ beam_code beam_solver_load(beam_solver *self, const beam_scene *scene, beam_erro
         self->have_sensing_rows = false;
     }
     self->loaded = true;
-    self->have_classical = self->have_rate_point = false;
+    self->have_classical = self->have_rate_point = self->have_curve = false;
     return BEAM_OK;
 }
 

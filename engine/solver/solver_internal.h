@@ -6,6 +6,7 @@
 #include "model/problem.h"
 #include "model/robust.h"
 #include "solver/classical.h"
+#include "solver/curve.h"
 #include "solver/lbfgs.h"
 #include "solver/least_crlb.h"
 #include "solver/objective.h"
@@ -24,7 +25,8 @@ struct beam_solver {
     beam_solver_options options;
     beam_ideal ideal;
     bool loaded, have_ideal_rate, have_ideal_sensing;
-    bool have_sensing_rows, have_classical, have_rate_point; /* of the scene now loaded */
+    bool have_sensing_rows, have_classical, have_rate_point, have_curve; /* of the scene now loaded
+                                                                          */
     double *geometry, *geometry_new; /* what the sensing rows were solved for */
     beam_problem problem;
     beam_robust robust;
@@ -32,6 +34,7 @@ struct beam_solver {
     beam_lbfgs lbfgs;
     beam_classical_work classical;
     beam_least_crlb least;
+    beam_curve curve; /* bounds on the classical designs */
     double *y;
     double *sensing; /* rows: least-CRLB sensing rows, power 1, no beams */
     double *unit;    /* RZF beams of power 1 with those sensing rows */
@@ -59,6 +62,12 @@ bool beam_solver_expired(const beam_solver *s);
 /* Has `design` the sizes of the loaded scene and room for the sensing rows? `field` names it. */
 beam_code beam_solver_check_design(const beam_solver *s, const beam_design *design,
                                    const char *field, beam_error *err);
+/* Has `warm` the sizes of the loaded scene and admissible numbers of columns? */
+beam_code beam_solver_check_warm(const beam_solver *s, const beam_design *warm, beam_error *err);
+/* Warm beams in these coordinates, scaled into the budgets; false when they are not finite. */
+bool beam_solver_import_warm(beam_solver *s, const beam_design *warm, double *x);
+/* Scales every station that is over its budget down to it; false when its power is not finite. */
+bool beam_solver_fit_budgets(const beam_solver *s, double *x);
 /* Everything a call for one design needs: a scene, ideal values, an admissible trade-off and `out`.
  */
 beam_code beam_solver_check_call(const beam_solver *s, double tradeoff, const beam_design *out,

@@ -59,7 +59,8 @@ typedef struct beam_result {
     double wsr_worst_case_bps_hz; /* exact */
     bool crlb_valid;
     double crlb_m2;
-    double classical_merit; /* of the classical candidate, same ideal values */
+    double classical_merit;  /* of the classical candidate, same ideal values */
+    bool classical_is_bound; /* classical_merit is a proven lower bound of it, which rules it out */
 } beam_result;
 
 /* Memory for scenes of up to these sizes (users may be fewer; the others are exact). */

@@ -1,0 +1,349 @@
+/* Inference: requests of one shape side by side through the layers in float32, then each one alone
+ * through the check in float64. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/row.h"
+#include "network/block.h"
+#include "network/check.h"
+#include "network/model.h"
+
+/* The second pass has the better rate of the first as its normalising value. */
+enum { IDEAL_PASSES = 2 };
+
+struct beam_inference {
+    beam_dims max;
+    int max_batch;
+    beam_net_arch arch; /* of the block as it is laid out now */
+    void *block_memory;
+    size_t block_bytes;
+    NET(block) * block;
+    bool *done;              /* [max_batch] */
+    double *warm, *point;    /* [BEAM_LANES] points, one point */
+    size_t point_size;       /* doubles of a point of the largest sizes */
+    bool usable[BEAM_LANES]; /* the warm point of a lane is finite */
+    int request[BEAM_LANES]; /* of a lane */
+    beam_check check;
+};
+
+static size_t point_size(const beam_dims *d)
+{
+    const int reduced = d->users + 2 * d->targets,
+              D = reduced < d->antennas ? reduced : d->antennas;
+    const int rows = d->users + d->stations * beam_design_sensing_max(d);
+    return (size_t)rows * 2u * (size_t)beam_pad4(D);
+}
+
+static void carve(beam_inference *self, beam_arena *arena, size_t block_bytes)
+{
+    self->block_memory = BEAM_TAKE(arena, unsigned char, block_bytes);
+    self->done = BEAM_TAKE(arena, bool, self->max_batch);
+    self->point_size = point_size(&self->max);
+    self->warm = BEAM_TAKE(arena, double, BEAM_LANES * self->point_size);
+    self->point = BEAM_TAKE(arena, double, self->point_size);
+    beam_check_carve(&self->check, arena, self->max.users);
+}
+
+size_t beam_inference_memsize(const beam_model_info *model, const beam_dims *dims, int max_batch)
+{
+    const beam_net_arch arch = beam_model_arch(model);
+    beam_inference probe = {.max = *dims, .max_batch = max_batch};
+    beam_arena arena = {NULL, 0};
+    if (beam_dims_check(dims, NULL) || max_batch < 1 || beam_net_parameters(&arch) == 0) {
+        return 0;
+    }
+    (void)BEAM_TAKE(&arena, beam_inference, 1);
+    carve(&probe, &arena, NET(block_memsize)(&arch, dims, false));
+    return arena.used;
+}
+
+beam_code beam_inference_init(beam_inference **out, const beam_model_info *model,
+                              const beam_dims *dims, int max_batch, void *memory, size_t size,
+                              beam_error *err)
+{
+    const size_t needed = beam_inference_memsize(model, dims, max_batch);
+    if (needed == 0) {
+        return beam_fail(err, BEAM_E_LIMIT, "model", "sizes outside the limits");
+    }
+    if (!memory || size < needed) {
+        return beam_fail(err, BEAM_E_INVALID, "memory", "%zu bytes given, %zu needed", size,
+                         needed);
+    }
+    beam_arena arena = {memory, 0};
+    memset(memory, 0, size);
+    beam_inference *self = BEAM_TAKE(&arena, beam_inference, 1);
+    self->max = *dims;
+    self->max_batch = max_batch;
+    self->arch = beam_model_arch(model);
+    self->block_bytes = NET(block_memsize)(&self->arch, dims, false);
+    carve(self, &arena, self->block_bytes);
+    self->block = NET(block_init)(&self->arch, dims, false, self->block_memory);
+    *out = self;
+    return BEAM_OK;
+}
+
+void beam_inference_set_mark(beam_inference *self, beam_stage_mark *stage_mark, void *arg)
+{
+    self->check.mark = stage_mark;
+    self->check.mark_arg = arg;
+}
+
+int beam_inference_warm_layers(const beam_model_info *model)
+{
+    return (model->layers + 1) / 2;
+}
+
+static void mark(const beam_inference *self, beam_stage stage)
+{
+    if (self->check.mark) {
+        self->check.mark(self->check.mark_arg, stage);
+    }
+}
+
+/* The member at fault gets the name of its request: "requests[3].out". */
+static beam_code refuse(int index, beam_code code, beam_error *err)
+{
+    if (!err) {
+        return code;
+    }
+    const beam_error inner = *err;
+    char field[sizeof inner.field];
+    (void)snprintf(field, sizeof field, "requests[%d].%.64s", index, inner.field);
+    return beam_fail(err, code, field, "%s", inner.text);
+}
+
+static bool within(const beam_dims *max, const beam_problem *p)
+{
+    return p->L <= max->stations && p->N <= max->antennas && p->U <= max->users &&
+           p->J <= max->targets;
+}
+
+/* An mlp knows one size only. */
+static bool suits(const beam_model_info *m, const beam_problem *p)
+{
+    bool even = p->L == m->stations && p->N == m->antennas && p->U == m->users &&
+                p->J == m->targets && p->r == m->sensing_rows;
+    for (int l = 0; even && l < p->L; l++) {
+        even = p->K[l] == p->U / p->L;
+    }
+    return m->kind != BEAM_MODEL_MLP || even;
+}
+
+static beam_code check_request(const beam_inference *self, const beam_model *model,
+                               const beam_network_request *r, beam_error *err)
+{
+    beam_solver *s = r->solver;
+    beam_code code = beam_solver_check_call(s, r->tradeoff, r->out, err);
+    if (!code && r->warm) {
+        code = beam_solver_check_warm(s, r->warm, err);
+    }
+    if (code) {
+        return code;
+    }
+    if (!within(&self->max, &s->problem)) {
+        return beam_fail(err, BEAM_E_LIMIT, "solver",
+                         "the scene is larger than the inference object was made for");
+    }
+    if (!suits(&model->info, &s->problem)) {
+        return beam_fail(err, BEAM_E_UNSUPPORTED, "solver",
+                         "the model is an mlp for %d stations, %d antennas, %d users, %d targets",
+                         model->info.stations, model->info.antennas, model->info.users,
+                         model->info.targets);
+    }
+    if (r->layers < 0 || r->layers > model->info.layers) {
+        return beam_fail(err, BEAM_E_INVALID, "layers", "%d; the model has %d", r->layers,
+                         model->info.layers);
+    }
+    return r->refine < 0 ? beam_fail(err, BEAM_E_INVALID, "refine", "%d iterations", r->refine)
+                         : beam_solver_prepare(s, err);
+}
+
+/* Takes the model's architecture; a model of another one gets the block laid out anew. */
+static beam_code take_model(beam_inference *self, const beam_model *model, beam_error *err)
+{
+    if (memcmp(&self->arch, &model->arch, sizeof self->arch) == 0) {
+        return BEAM_OK;
+    }
+    const size_t needed = NET(block_memsize)(&model->arch, &self->max, false);
+    if (needed == 0 || needed > self->block_bytes) {
+        return beam_fail(err, BEAM_E_LIMIT, "model",
+                         "%zu bytes are needed, the inference object has %zu", needed,
+                         self->block_bytes);
+    }
+    self->arch = model->arch;
+    self->block = NET(block_init)(&self->arch, &self->max, false, self->block_memory);
+    return BEAM_OK;
+}
+
+/* The rate, minimum rates first. */
+static double rate_score(const beam_point *p)
+{
+    return p->wsr - 1e3 * p->shortfall;
+}
+
+/* What the lanes of one block have in common. */
+typedef struct block_key {
+    beam_net_shape shape;
+    int from, to;
+} block_key;
+
+static block_key key_of(const beam_model_info *model, const beam_network_request *r)
+{
+    const int Y = model->layers;
+    const int run = r->layers > 0 ? r->layers : r->warm ? beam_inference_warm_layers(model) : Y;
+    return (block_key){.shape = beam_net_shape_of(&r->solver->problem),
+                       .from = r->warm ? Y - run : 0,
+                       .to = r->warm ? Y : run};
+}
+
+static bool key_equal(const block_key *a, const block_key *b)
+{
+    return a->from == b->from && a->to == b->to && beam_net_shape_equal(&a->shape, &b->shape);
+}
+
+/* Up to BEAM_LANES open requests alike to number `first`; returns how many. */
+static int gather(beam_inference *self, const beam_model_info *model,
+                  const beam_network_request *requests, int count, int first, block_key *key)
+{
+    int lanes = 0;
+    *key = key_of(model, &requests[first]);
+    for (int i = first; i < count && lanes < BEAM_LANES; i++) {
+        if (self->done[i]) {
+            continue;
+        }
+        const block_key other = key_of(model, &requests[i]);
+        if (key_equal(key, &other)) {
+            self->request[lanes++] = i;
+            self->done[i] = true;
+        }
+    }
+    return lanes;
+}
+
+static double *warm_of(const beam_inference *self, int lane)
+{
+    return self->warm + (size_t)lane * self->point_size;
+}
+
+/* Scene, preference and start of one lane. Warm beams that are not finite start as a cold one. */
+static void fill_lane(beam_inference *self, const beam_network_request *r, int lane)
+{
+    beam_solver *s = r->solver;
+    NET(block_scene)(self->block, lane, &s->problem, s->sensing, &s->ideal);
+    NET(block_preference)(self->block, lane, beam_preference_from_tradeoff(r->tradeoff));
+    self->usable[lane] = r->warm && beam_solver_import_warm(s, r->warm, warm_of(self, lane));
+    if (self->usable[lane]) {
+        NET(block_start)(self->block, lane, warm_of(self, lane));
+        return;
+    }
+    beam_classical_compose(&s->problem, s->unit, beam_net_start_share(r->tradeoff), self->point);
+    NET(block_start)(self->block, lane, self->point);
+}
+
+static beam_code run_block(beam_inference *self, const beam_model *model,
+                           const beam_network_request *requests, const block_key *key, int lanes,
+                           beam_error *err)
+{
+    beam_code code = BEAM_OK;
+    NET(block_begin)(self->block, &key->shape);
+    for (int i = 0; i < lanes; i++) {
+        fill_lane(self, &requests[self->request[i]], i);
+    }
+    NET(block_fill)(self->block, lanes);
+    mark(self, BEAM_STAGE_LOAD);
+    NET(block_forward)(self->block, model->theta, key->from, key->to);
+    mark(self, BEAM_STAGE_NETWORK);
+    for (int i = 0; i < lanes; i++) {
+        const beam_network_request *r = &requests[self->request[i]];
+        beam_error inner = {.code = BEAM_OK};
+        NET(block_point)(self->block, i, self->point);
+        const beam_code failed = beam_check_run(
+            &self->check, r->solver, beam_preference_from_tradeoff(r->tradeoff), self->point,
+            self->usable[i] ? warm_of(self, i) : NULL, r->refine, r->result, r->detail, &inner);
+        if (failed) { /* the others are served all the same */
+            r->result->status = BEAM_STATUS_NUMERIC;
+            code = failed;
+            if (err) {
+                *err = inner;
+            }
+            (void)refuse(self->request[i], failed, err);
+        } else {
+            beam_problem_export(&r->solver->problem, r->solver->answer.x, r->out);
+        }
+        mark(self, BEAM_STAGE_EXPORT);
+    }
+    return code;
+}
+
+beam_code beam_inference_run(beam_inference *self, const beam_model *model, int count,
+                             const beam_network_request *requests, beam_error *err)
+{
+    if (count < 0 || count > self->max_batch) {
+        return beam_fail(err, BEAM_E_LIMIT, "count", "%d requests; at most %d", count,
+                         self->max_batch);
+    }
+    beam_code code = take_model(self, model, err);
+    for (int i = 0; !code && i < count; i++) {
+        self->done[i] = false;
+        code = check_request(self, model, &requests[i], err);
+        if (code) {
+            return refuse(i, code, err);
+        }
+    }
+    mark(self, BEAM_STAGE_PREPARE);
+    beam_code numeric = BEAM_OK;
+    for (int i = 0; !code && i < count; i++) {
+        if (!self->done[i]) {
+            block_key key;
+            const int lanes = gather(self, &model->info, requests, count, i, &key);
+            const beam_code failed = run_block(self, model, requests, &key, lanes, err);
+            numeric = failed ? failed : numeric;
+        }
+    }
+    return code ? code : numeric;
+}
+
+static double nominal_rate(const beam_solver *s, const double *x)
+{
+    double sinr[BEAM_MAX_USERS], sum = 0.0;
+    beam_robust_nominal(&s->robust, x, sinr);
+    for (int u = 0; u < s->problem.U; u++) {
+        sum += s->problem.weight[u] * log1p(sinr[u]) * M_LOG2E;
+    }
+    return sum;
+}
+
+beam_code beam_inference_compute_ideal(beam_inference *self, const beam_model *model,
+                                       beam_solver *solver, beam_design *scratch, beam_error *err)
+{
+    beam_code code = beam_solver_compute_sensing_end(solver, err);
+    if (code) {
+        return code;
+    }
+    beam_problem *p = &solver->problem;
+    solver->ideal.wsr_ideal_bps_hz = 0.0;
+    solver->have_ideal_rate = true;
+    if (p->U == 0) {
+        return BEAM_OK;
+    }
+    /* provisional: the classical beams alone, at full power */
+    beam_classical_compose(p, solver->unit, 1.0, solver->candidate.x);
+    (void)beam_solver_measure(solver, &solver->candidate);
+    beam_point best = solver->candidate;
+    double provisional = best.wsr > 0.0 ? best.wsr : nominal_rate(solver, solver->candidate.x);
+    for (int pass = 0; !code && pass < IDEAL_PASSES && provisional > 0.0; pass++) {
+        beam_result result;
+        beam_inference_detail detail;
+        const beam_network_request request = {
+            .solver = solver, .out = scratch, .result = &result, .detail = &detail};
+        solver->ideal.wsr_ideal_bps_hz = provisional;
+        code = beam_inference_run(self, model, 1, &request, err);
+        if (!code && rate_score(&solver->answer) > rate_score(&best)) {
+            best = solver->answer;
+            provisional = best.wsr > 0.0 ? best.wsr : provisional;
+        }
+    }
+    solver->ideal.wsr_ideal_bps_hz = isfinite(best.wsr) ? best.wsr : 0.0;
+    return code;
+}
