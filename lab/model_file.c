@@ -78,7 +78,7 @@ lab_model *lab_model_default(const char *path, beam_error *err)
     const void *bytes = beam_model_embedded(&size);
     if (!bytes) {
         beam_fail(err, BEAM_E_UNSUPPORTED, "model",
-                  "no model is built into this program; give one with --model FILE");
+                  "no model is built into this program: a model file is needed");
         return NULL;
     }
     return load(bytes, size, "built in", err);
