@@ -31,7 +31,7 @@ enum {
     AT_ELEMENT = 28,      /* u32 */
     AT_REVISION = 32,     /* u32 */
     AT_KIND = 36,         /* u32 */
-    HEADER_BYTES = 1856,
+    HEADER_BYTES = 1344,
     BYTE_ORDER_MARK = 0x01020304,
     ELEMENT_FLOAT32 = 1,
     INTEGER_MAX = 1 << 20, /* of sizes; the architecture has narrower limits */
@@ -77,8 +77,10 @@ static const model_field FIELDS[] = {
     FIELD(name, FIELD_TEXT, 192, BEAM_MODEL_NAME_BYTES),
     FIELD(creator, FIELD_TEXT, 256, BEAM_MODEL_CREATOR_BYTES),
     FIELD(families, FIELD_TEXT, 320, BEAM_MODEL_FAMILIES_BYTES),
-    FIELD(command, FIELD_TEXT, 832, BEAM_MODEL_COMMAND_BYTES), /* ends at HEADER_BYTES */
+    FIELD(command, FIELD_TEXT, 832, BEAM_MODEL_COMMAND_BYTES),
 };
+_Static_assert((int)HEADER_BYTES == 832 + (int)BEAM_MODEL_COMMAND_BYTES,
+               "the last field ends the head");
 enum { FIELD_COUNT = sizeof FIELDS / sizeof FIELDS[0] };
 /* What a later version of this format may use; zero in this one. */
 static const struct {

@@ -25,7 +25,7 @@ enum {
     BEAM_MODEL_NAME_BYTES = 64,      /* texts with their final zero, in memory and in the file */
     BEAM_MODEL_CREATOR_BYTES = 64,   /* */
     BEAM_MODEL_FAMILIES_BYTES = 512, /* */
-    BEAM_MODEL_COMMAND_BYTES = 1024, /* */
+    BEAM_MODEL_COMMAND_BYTES = 512,  /* */
     BEAM_MODEL_CHECKSUM_BYTES = 2 * 32 + 1 /* SHA-256 in hexadecimal and a zero */
 };
 
