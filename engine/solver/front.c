@@ -93,27 +93,39 @@ static void scan(front_context *c)
     }
 }
 
-/* Non-dominated scan points by rising f1, as (f1, f2). */
-static int scan_curve(const beam_solver *s, double (*curve)[2])
+/* Losses of the scan points that were found. */
+static int scan_losses(const beam_solver *s, double (*losses)[2])
 {
     int count = 0;
     for (int i = 0; i < BEAM_FRONT_SCAN; i++) {
-        const double f1 = beam_loss_rate(&s->ideal, s->pool[i].wsr);
-        const double f2 = beam_loss_sensing(&s->ideal, isfinite(s->pool[i].crlb), s->pool[i].crlb);
-        int at = count;
-        if (s->pool[i].wsr < 0.0 || !isfinite(f2)) {
+        if (s->pool[i].wsr >= 0.0) {
+            losses[count][0] = beam_loss_rate(&s->ideal, s->pool[i].wsr);
+            losses[count++][1] =
+                beam_loss_sensing(&s->ideal, isfinite(s->pool[i].crlb), s->pool[i].crlb);
+        }
+    }
+    return count;
+}
+
+/* In place: sorted by rising f1, without what is dominated or not finite; returns how many. */
+static int prune(int count, double (*curve)[2])
+{
+    int sorted = 0, kept = 0;
+    for (int i = 0; i < count; i++) {
+        const double f1 = curve[i][0], f2 = curve[i][1];
+        int at = sorted;
+        if (!isfinite(f1) || !isfinite(f2)) {
             continue;
         }
         while (at > 0 && curve[at - 1][0] > f1) {
             at--;
         }
-        memmove(curve + at + 1, curve + at, (size_t)(count - at) * sizeof *curve);
+        memmove(curve + at + 1, curve + at, (size_t)(sorted - at) * sizeof *curve);
         curve[at][0] = f1;
         curve[at][1] = f2;
-        count++;
+        sorted++;
     }
-    int kept = 0;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < sorted; i++) {
         if (kept == 0 || curve[i][1] < curve[kept - 1][1]) {
             curve[kept][0] = curve[i][0];
             curve[kept][1] = curve[i][1];
@@ -138,39 +150,38 @@ static void clip(const double *a, const double *b, double *from, double *to)
     *to = *to > *from ? *to : *from;
 }
 
-/* K staircase points lose least area when every step has the same df1*df2: spacing by the integral
- * of sqrt(|df1 df2|). */
-static void place(const beam_solver *s, int points, double *tradeoffs)
+/* Where a segment starts to count, and its share of the integral of sqrt(|df1 df2|). */
+static double measure(const double (*curve)[2], int i, double *low)
 {
-    double curve[BEAM_FRONT_SCAN + 1][2], length[BEAM_FRONT_SCAN], total = 0.0,
-                                                                   low[BEAM_FRONT_SCAN];
-    const int n = scan_curve(s, curve);
+    double to;
+    clip(curve[i], curve[i + 1], low, &to);
+    return (to - *low) * sqrt((curve[i + 1][0] - curve[i][0]) * (curve[i][1] - curve[i + 1][1]));
+}
+
+void beam_front_place(int count, double (*losses)[2], int points, double *tradeoffs)
+{
+    const int n = prune(count, losses);
+    double total = 0.0, low = 0.0, before = 0.0;
     for (int i = 0; i + 1 < n; i++) {
-        double to;
-        clip(curve[i], curve[i + 1], &low[i], &to);
-        length[i] =
-            (to - low[i]) * sqrt((curve[i + 1][0] - curve[i][0]) * (curve[i][1] - curve[i + 1][1]));
-        total += length[i];
+        total += measure(losses, i, &low);
     }
     tradeoffs[0] = 0.0;
     tradeoffs[points - 1] = 1.0;
     int seg = 0;
-    double before = 0.0;
     for (int k = 1; k < points - 1; k++) {
         const double want = total * (double)k / (double)(points - 1);
         if (!(total > 0.0)) {
             tradeoffs[k] = (double)k / (double)(points - 1);
             continue;
         }
-        while (seg + 2 < n && before + length[seg] < want) {
-            before += length[seg++];
+        while (seg + 2 < n && before + measure(losses, seg, &low) < want) {
+            before += measure(losses, seg++, &low);
         }
-        const double dx =
-            sqrt((curve[seg + 1][0] - curve[seg][0]) * (curve[seg][1] - curve[seg + 1][1]));
-        const double t = low[seg] + (dx > 0.0 ? (want - before) / dx : 0.0);
-        const double f1 = curve[seg][0] + t * (curve[seg + 1][0] - curve[seg][0]);
-        const double f2 = curve[seg][1] + t * (curve[seg + 1][1] - curve[seg][1]);
-        tradeoffs[k] = tradeoff_of(f1, f2);
+        (void)measure(losses, seg, &low);
+        const double *a = losses[seg], *b = losses[seg + 1];
+        const double dx = sqrt((b[0] - a[0]) * (a[1] - b[1]));
+        const double t = low + (dx > 0.0 ? (want - before) / dx : 0.0);
+        tradeoffs[k] = tradeoff_of(a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]));
     }
 }
 
@@ -252,8 +263,9 @@ beam_code beam_solver_front(beam_solver *self, int points, bool keep_ideal, doub
     front_context c = {self, progress, progress_arg, 0,
                        points + 2 * BEAM_FRONT_SCAN - 3 + (BEAM_FRONT_SCAN - 3) / RESTART_EVERY +
                            1};
+    double losses[BEAM_FRONT_SCAN][2];
     scan(&c);
-    place(self, points, tradeoffs);
+    beam_front_place(scan_losses(self, losses), losses, points, tradeoffs);
     for (int k = 0; k < points; k++) {
         final_point(&c, tradeoffs[k], k > 0, &designs[k], &results[k]);
     }

@@ -102,6 +102,12 @@ beam_code beam_solver_front(beam_solver *self, int points, bool keep_ideal, doub
                             beam_design *designs, beam_result *results, beam_progress *progress,
                             void *progress_arg, beam_error *err);
 
+/* Trade-offs of `points` (2 or more) designs that cover the hypervolume below a front known by
+ * `count` points (f1, f2): K staircase points lose least area when every step has the same df1 df2,
+ * so they are spaced by the integral of sqrt(|df1 df2|). losses: sorted and pruned in place. The
+ * first is 0, the last 1, evenly spaced where nothing is known. */
+void beam_front_place(int count, double (*losses)[2], int points, double *tradeoffs);
+
 /* Classical designs (MATH 5, baselines, starts and fallbacks). */
 typedef enum beam_classical {
     BEAM_CLASSICAL_MRT = 0,
