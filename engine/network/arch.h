@@ -25,4 +25,7 @@ typedef struct beam_net_arch {
 /* Parameters of the whole network; 0: an architecture outside the limits. */
 size_t beam_net_parameters(const beam_net_arch *arch);
 
+/* Share of the beams in the composed start (beam_classical_compose) of a cold solve. */
+double beam_net_start_share(double tradeoff);
+
 #endif

@@ -1,8 +1,8 @@
 /* The equivariant network on a block: BEAM_LANES problems of one shape (L, U, J, D, users per
  * station, sensing rows) side by side. Internal to libbeam; equivariant.c says what a layer is.
  *
- * Life: carve -> { begin (shape) -> scene, preference, start per lane -> fill -> forward -> point }*
- * and for training adjoint -> backward afterwards. Points are those of beam_problem (rows of
+ * Life: carve -> { begin (shape) -> scene, preference, start per lane -> fill -> forward -> point
+ * }* and for training adjoint -> backward afterwards. Points are those of beam_problem (rows of
  * p->stride doubles, budgets 1). Lanes are independent; results do not depend on what the others
  * hold. `theta`: beam_net_parameters(arch) reals. */
 #ifndef BEAM_NET_BLOCK_H
@@ -27,8 +27,8 @@ typedef struct NET(block) NET(block);
 
 /* Memory for shapes of up to these sizes; training: keep what backward needs. */
 size_t NET(block_memsize)(const beam_net_arch *arch, const beam_dims *max, bool training);
-NET(block) * NET(block_init)(const beam_net_arch *arch, const beam_dims *max, bool training,
-                             void *memory);
+NET(block) *
+    NET(block_init)(const beam_net_arch *arch, const beam_dims *max, bool training, void *memory);
 
 /* Takes the shape; all lanes are empty. */
 void NET(block_begin)(NET(block) * b, const beam_net_shape *shape);

@@ -1,0 +1,399 @@
+#include "network/rate.h"
+
+#include <string.h>
+
+/* Keeps roots and quotients away from 0; noise is 1 in these units. */
+static const beam_net_real tiny = (beam_net_real)1e-12;
+
+void NET(rate_carve)(beam_net_rate *r, beam_arena *arena, int L, int U, int n_max, bool training)
+{
+    const int pairs = L * U, rows = L * n_max;
+    r->z = BEAM_TAKE(arena, beam_lc, pairs * n_max);
+    r->e = BEAM_TAKE(arena, beam_lc, pairs * n_max);
+    r->pair = BEAM_TAKE(arena, beam_net_pair, pairs);
+    r->user = BEAM_TAKE(arena, beam_net_user, U);
+    r->frobenius2 = BEAM_TAKE(arena, beam_lane, L);
+    r->e_out = BEAM_TAKE(arena, beam_lc, rows * U);
+    r->f_out = BEAM_TAKE(arena, beam_lc, rows * n_max);
+    if (training) {
+        r->e_bar = BEAM_TAKE(arena, beam_lc, rows * U);
+        r->f_bar = BEAM_TAKE(arena, beam_lc, rows * n_max);
+        r->user_bar = BEAM_TAKE(arena, beam_net_user, U);
+        r->frobenius2_bar = BEAM_TAKE(arena, beam_lane, L);
+        r->z_bar = BEAM_TAKE(arena, beam_lc, n_max);
+        r->x_bar = BEAM_TAKE(arena, beam_lc, rows);
+        r->pair_bar = BEAM_TAKE(arena, beam_net_pair_bar, L);
+    }
+}
+
+/* Everything of one (station, user) pair in one place. */
+typedef struct pair_view {
+    int n, k; /* rows; row of the user's own beam, or -1 */
+    size_t at;
+    const beam_lc *G;
+    const beam_lc *y; /* of row i at y[i stride] */
+    int n_max, stride;
+    beam_lc *z, *e;
+    beam_net_pair *pair;
+    beam_lane eps2;
+} pair_view;
+
+static pair_view view(const beam_net_rate *r, int l, int u)
+{
+    const size_t n_max = (size_t)r->n_max, at = (size_t)l * (size_t)r->shape->U + (size_t)u;
+    return (pair_view){.n = r->n[l],
+                       .k = r->own[u] == l ? r->row[u] : -1,
+                       .at = at,
+                       .G = r->G + (size_t)l * n_max * n_max,
+                       .y = r->y + (size_t)l * n_max * (size_t)r->stride + u,
+                       .n_max = r->n_max,
+                       .stride = r->stride,
+                       .z = r->z + at * n_max,
+                       .e = r->e + at * n_max,
+                       .pair = r->pair + at,
+                       .eps2 = r->eps2[at]};
+}
+
+static inline beam_lane gamma_of(const pair_view *v, int i)
+{
+    return i == v->k ? -v->pair->own : v->pair->other;
+}
+
+/* z_i = sum_k gamma_k y_k G_ik; returns t = |Delta/s|^2. */
+static beam_lane errors(const pair_view *v)
+{
+    beam_lane t = {0};
+    for (int i = 0; i < v->n; i++) {
+        beam_lc z = {{0}, {0}};
+        for (int k = 0; k < v->n; k++) {
+            beam_lc_add_mul(&z, beam_lc_scale(gamma_of(v, k), v->y[k * v->stride]),
+                            v->G[i * v->n_max + k]);
+        }
+        v->z[i] = z;
+        t += gamma_of(v, i) * beam_lc_inner(z, v->y[i * v->stride]);
+    }
+    return t;
+}
+
+/* e = y + s z at the smoothed length; returns sum |e_i|^2 without the own beam. */
+static beam_lane apply_errors(const pair_view *v)
+{
+    beam_lane sum = {0};
+    v->pair->s = beam_lane_sqrt(v->eps2 / v->pair->t_smooth);
+    for (int i = 0; i < v->n; i++) {
+        v->e[i] = v->y[i * v->stride];
+        beam_lc_add_scaled(&v->e[i], v->pair->s, v->z[i]);
+        sum += i == v->k ? (beam_lane){0} : beam_lc_norm2(v->e[i]);
+    }
+    return sum;
+}
+
+static void cross_forward(beam_net_rate *r, int l, int u)
+{
+    const pair_view v = view(r, l, u);
+    v.pair->own = beam_lane_all(0);
+    v.pair->other = beam_lane_all(1);
+    const beam_lane iso = r->level[BEAM_NET_CROSS] * v.eps2 * r->frobenius2[l];
+    v.pair->t_smooth = errors(&v) + iso + tiny;
+    v.pair->isotropic = iso / v.pair->t_smooth;
+    r->user[u].cross += apply_errors(&v) + r->level[BEAM_NET_CROSS_ISOTROPIC] * v.pair->isotropic *
+                                               v.eps2 * beam_lane_sqrt(r->frobenius2[l] + tiny);
+}
+
+static void own_forward(beam_net_rate *r, int u)
+{
+    const pair_view v = view(r, r->own[u], u);
+    beam_net_user *user = r->user + u;
+    const beam_lane p = v.G[v.k * v.n_max + v.k].re;
+    beam_lane own_cell = {0}, frobenius2 = {0};
+    user->nominal = beam_lc_norm2(v.y[v.k * v.stride]);
+    for (int i = 0; i < v.n; i++) {
+        own_cell += i == v.k ? (beam_lane){0} : beam_lc_norm2(v.y[i * v.stride]);
+        for (int k = 0; k < v.n && i != v.k; k++) {
+            frobenius2 += k == v.k ? (beam_lane){0} : beam_lc_norm2(v.G[i * v.n_max + k]);
+        }
+    }
+    user->nominal_noise = 1 + user->cross + own_cell;
+    v.pair->own = user->nominal_noise / (user->nominal + user->nominal_noise);
+    v.pair->other = 1 - v.pair->own;
+    v.pair->frobenius2 = frobenius2;
+    const beam_lane level = r->level[BEAM_NET_OWN], own = v.pair->own * p;
+    v.pair->t_smooth =
+        errors(&v) +
+        v.eps2 * ((1 + level) * own * own + level * v.pair->other * v.pair->other * frobenius2) +
+        tiny;
+    const beam_lane others = apply_errors(&v);
+    user->signal = beam_lc_norm2(v.e[v.k]);
+    user->noise = 1 + user->cross + others +
+                  r->level[BEAM_NET_OWN_ISOTROPIC] * v.eps2 * beam_lane_sqrt(frobenius2 + tiny);
+    user->rate = beam_lane_log(1 + user->signal / user->noise);
+    user->gain = r->beta[u] / (user->noise + user->signal);
+    user->curvature = user->gain * user->signal / user->noise;
+}
+
+/* Coefficient of the isotropic part: its gradient is this times R w. */
+static beam_lane isotropic_weight(const beam_net_rate *r, const pair_view *v, int l, int u)
+{
+    const beam_lane frobenius2 = v->k < 0 ? r->frobenius2[l] : v->pair->frobenius2;
+    beam_lane level = r->level[BEAM_NET_OWN_ISOTROPIC];
+    if (v->k < 0) {
+        level = r->level[BEAM_NET_CROSS_ISOTROPIC] * v->pair->isotropic;
+    }
+    return -r->user[u].curvature * level * v->eps2 / beam_lane_sqrt(frobenius2 + tiny);
+}
+
+/* Coefficients of the gradient: e_out of the channel, f_out of the rows of Delta. */
+static void pair_gradient(beam_net_rate *r, int l, int u)
+{
+    const pair_view v = view(r, l, u);
+    beam_lc *out = r->e_out + (size_t)l * (size_t)(r->n_max * r->shape->U) + u;
+    beam_lc *f = r->f_out + (size_t)l * (size_t)(r->n_max * r->n_max);
+    const beam_lane iso = isotropic_weight(r, &v, l, u);
+    for (int i = 0; i < v.n; i++) {
+        const beam_lc e = beam_lc_scale(i == v.k ? r->user[u].gain : -r->user[u].curvature, v.e[i]);
+        out[i * r->shape->U] = e;
+        for (int k = 0; k < v.n; k++) {
+            const beam_lane factor = v.pair->s * gamma_of(&v, k);
+            beam_lc_add_conj_mul(&f[i * v.n_max + k], v.y[k * v.stride], beam_lc_scale(factor, e));
+            if (i != v.k && k != v.k) {
+                beam_lc_add_scaled(&f[i * v.n_max + k], iso, v.G[i * v.n_max + k]);
+            }
+        }
+    }
+}
+
+void NET(rate_forward)(beam_net_rate *r)
+{
+    const int L = r->shape->L, U = r->shape->U, n_max = r->n_max;
+    memset(r->f_out, 0, (size_t)(L * n_max * n_max) * sizeof *r->f_out);
+    for (int l = 0; l < L; l++) {
+        beam_lane sum = {0};
+        for (int i = 0; i < r->n[l]; i++) {
+            for (int k = 0; k < r->n[l]; k++) {
+                sum += beam_lc_norm2(r->G[(l * n_max + i) * n_max + k]);
+            }
+        }
+        r->frobenius2[l] = sum;
+    }
+    for (int u = 0; u < U; u++) {
+        r->user[u].cross = (beam_lane){0};
+        for (int l = 0; l < L; l++) {
+            if (l != r->own[u]) {
+                cross_forward(r, l, u);
+            }
+        }
+        own_forward(r, u);
+        for (int l = 0; l < L; l++) {
+            pair_gradient(r, l, u);
+        }
+    }
+}
+
+/* Adjoint of isotropic_weight: `weight_bar` is that of the coefficient. */
+static void isotropic_adjoint(beam_net_rate *r, const pair_view *v, int l, int u,
+                              beam_lane weight_bar, beam_net_pair_bar *bar)
+{
+    const bool cross = v->k < 0;
+    const beam_lane f2 = (cross ? r->frobenius2[l] : v->pair->frobenius2) + tiny;
+    const beam_lane root = beam_lane_sqrt(f2), phi = cross ? v->pair->isotropic : beam_lane_all(1);
+    const int which = cross ? BEAM_NET_CROSS_ISOTROPIC : BEAM_NET_OWN_ISOTROPIC;
+    const beam_lane base = -v->eps2 / root * weight_bar, b = r->user[u].curvature;
+    r->user_bar[u].curvature += base * r->level[which] * phi;
+    r->level_bar[which] += base * b * phi;
+    if (cross) {
+        bar->isotropic += base * b * r->level[which];
+    }
+    bar->frobenius2 += -base * b * r->level[which] * phi / (2 * f2);
+}
+
+static void gamma_adjoint(const pair_view *v, int k, beam_lane gamma_bar, beam_net_pair_bar *bar)
+{
+    if (k == v->k) {
+        bar->own -= gamma_bar;
+    } else {
+        bar->other += gamma_bar;
+    }
+}
+
+/* Adjoint of pair_gradient; leaves the adjoint of e in `x_bar` and adds to `bar`. */
+static void pair_gradient_adjoint(beam_net_rate *r, int l, int u, const pair_view *v,
+                                  beam_lc *x_bar, beam_net_pair_bar *bar)
+{
+    const int U = r->shape->U, n_max = r->n_max;
+    const beam_lc *out_bar = r->e_bar + (size_t)l * (size_t)(n_max * U) + u;
+    const beam_lc *f_bar = r->f_bar + (size_t)l * (size_t)(n_max * n_max);
+    beam_lc *G_bar = r->G_bar + (size_t)l * (size_t)(n_max * n_max);
+    beam_lc *y_bar = r->y_bar + (size_t)l * (size_t)(n_max * r->stride) + u;
+    const beam_lane iso = isotropic_weight(r, v, l, u);
+    beam_lane weight_bar = {0};
+    for (int i = 0; i < v->n; i++) {
+        const beam_lane coefficient = i == v->k ? r->user[u].gain : -r->user[u].curvature;
+        const beam_lc E = beam_lc_scale(coefficient, v->e[i]);
+        beam_lc E_bar = out_bar[i * U];
+        for (int k = 0; k < v->n; k++) {
+            const beam_lc F = f_bar[i * n_max + k], y = v->y[k * v->stride];
+            const beam_lane gamma = gamma_of(v, k);
+            beam_lc_add_mul(&E_bar, beam_lc_scale(v->pair->s * gamma, F), y);
+            beam_lc product = {{0}, {0}}; /* conj(y) E */
+            beam_lc_add_conj_mul(&product, y, E);
+            const beam_lane inner = beam_lc_inner(F, product);
+            bar->s += gamma * inner;
+            gamma_adjoint(v, k, v->pair->s * inner, bar);
+            beam_lc_add_conj_mul(&y_bar[k * v->stride], F, beam_lc_scale(v->pair->s * gamma, E));
+            if (i != v->k && k != v->k) {
+                weight_bar += beam_lc_inner(F, v->G[i * n_max + k]);
+                beam_lc_add_scaled(&G_bar[i * n_max + k], iso, F);
+            }
+        }
+        const beam_lane c_bar = beam_lc_inner(E_bar, v->e[i]);
+        if (i == v->k) {
+            r->user_bar[u].gain += c_bar;
+        } else {
+            r->user_bar[u].curvature -= c_bar;
+        }
+        x_bar[i] = beam_lc_scale(coefficient, E_bar);
+    }
+    isotropic_adjoint(r, v, l, u, weight_bar, bar);
+}
+
+/* From the adjoint of e through e = y + s z to that of s, z and y. */
+static void apply_errors_adjoint(beam_net_rate *r, const pair_view *v, const beam_lc *x_bar,
+                                 beam_lc *y_bar, beam_net_pair_bar *bar)
+{
+    for (int i = 0; i < v->n; i++) {
+        const beam_lc e_bar = x_bar[i];
+        beam_lc_add_scaled(&y_bar[i * v->stride], beam_lane_all(1), e_bar);
+        bar->s += beam_lc_inner(e_bar, v->z[i]);
+        r->z_bar[i] = beam_lc_scale(v->pair->s, e_bar);
+    }
+    bar->t += -bar->s * v->pair->s / (2 * v->pair->t_smooth);
+}
+
+/* Adjoint of errors(): bar->t and r->z_bar in. */
+static void errors_adjoint(beam_net_rate *r, int l, const pair_view *v, beam_lc *y_bar,
+                           beam_net_pair_bar *bar)
+{
+    beam_lc *G_bar = r->G_bar + (size_t)l * (size_t)(r->n_max * r->n_max);
+    for (int i = 0; i < v->n; i++) {
+        const beam_lane gamma = gamma_of(v, i);
+        const beam_lc y = v->y[i * v->stride];
+        gamma_adjoint(v, i, bar->t * beam_lc_inner(v->z[i], y), bar);
+        beam_lc_add_scaled(&r->z_bar[i], bar->t * gamma, y);
+        beam_lc_add_scaled(&y_bar[i * v->stride], bar->t * gamma, v->z[i]);
+    }
+    for (int k = 0; k < v->n; k++) {
+        const beam_lane gamma = gamma_of(v, k);
+        const beam_lc y = v->y[k * v->stride], scaled = beam_lc_scale(gamma, y);
+        beam_lc sum = {{0}, {0}}; /* adjoint of gamma_k y_k */
+        for (int i = 0; i < v->n; i++) {
+            beam_lc_add_conj_mul(&sum, v->G[i * v->n_max + k], r->z_bar[i]);
+            beam_lc_add_conj_mul(&G_bar[i * v->n_max + k], scaled, r->z_bar[i]);
+        }
+        gamma_adjoint(v, k, beam_lc_inner(sum, y), bar);
+        beam_lc_add_scaled(&y_bar[k * v->stride], gamma, sum);
+    }
+}
+
+static void own_backward(beam_net_rate *r, int u)
+{
+    const int l = r->own[u];
+    const pair_view v = view(r, l, u);
+    const beam_net_user *user = r->user + u;
+    beam_net_user *bar_u = r->user_bar + u;
+    beam_lc *y_bar = r->y_bar + (size_t)l * (size_t)(r->n_max * r->stride) + u;
+    beam_lc *G_bar = r->G_bar + (size_t)l * (size_t)(r->n_max * r->n_max);
+    beam_lc *x_bar = r->x_bar + l * r->n_max;
+    beam_net_pair_bar bar = r->pair_bar[l];
+    /* a = beta/(Den+N), b = a N/Den, rate = ln(1 + N/Den) */
+    const beam_lane N = user->signal, Den = user->noise, sum = 1 / (N + Den);
+    const beam_lane gain_bar = bar_u->gain + bar_u->curvature * N / Den;
+    bar_u->signal +=
+        -gain_bar * user->gain * sum + bar_u->curvature * user->gain / Den + bar_u->rate * sum;
+    bar_u->noise += -gain_bar * user->gain * sum - bar_u->curvature * user->curvature / Den -
+                    bar_u->rate * N / Den * sum;
+    const beam_lane root = beam_lane_sqrt(v.pair->frobenius2 + tiny);
+    r->level_bar[BEAM_NET_OWN_ISOTROPIC] += bar_u->noise * v.eps2 * root;
+    bar.frobenius2 += bar_u->noise * r->level[BEAM_NET_OWN_ISOTROPIC] * v.eps2 / (2 * root);
+    for (int i = 0; i < v.n; i++) {
+        beam_lc_add_scaled(&x_bar[i], 2 * (i == v.k ? bar_u->signal : bar_u->noise), v.e[i]);
+    }
+    apply_errors_adjoint(r, &v, x_bar, y_bar, &bar);
+    const beam_lane level = r->level[BEAM_NET_OWN], p = v.G[v.k * v.n_max + v.k].re;
+    const beam_lane t_eps2 = bar.t * v.eps2, own = v.pair->own, other = v.pair->other;
+    r->level_bar[BEAM_NET_OWN] += t_eps2 * (own * own * p * p + other * other * v.pair->frobenius2);
+    bar.own += 2 * t_eps2 * (1 + level) * own * p * p;
+    G_bar[v.k * v.n_max + v.k].re += 2 * t_eps2 * (1 + level) * own * own * p;
+    bar.other += 2 * t_eps2 * level * other * v.pair->frobenius2;
+    bar.frobenius2 += t_eps2 * level * other * other;
+    errors_adjoint(r, l, &v, y_bar, &bar);
+    /* own = Q/(S+Q), other = 1 - own, Q = 1 + cross + own cell, S = |y_k|^2 */
+    const beam_lane share = user->nominal + user->nominal_noise, share2 = share * share;
+    const beam_lane split = bar.own - bar.other;
+    const beam_lane noise_bar = split * user->nominal / share2;
+    const beam_lane nominal_bar = bar_u->nominal - split * user->nominal_noise / share2;
+    for (int i = 0; i < v.n; i++) {
+        const beam_lc y = v.y[i * v.stride];
+        beam_lc_add_scaled(&y_bar[i * v.stride], 2 * (i == v.k ? nominal_bar : noise_bar), y);
+        for (int k = 0; k < v.n && i != v.k; k++) {
+            if (k != v.k) {
+                beam_lc_add_scaled(&G_bar[i * v.n_max + k], 2 * bar.frobenius2,
+                                   v.G[i * v.n_max + k]);
+            }
+        }
+    }
+    bar_u->cross = noise_bar + bar_u->noise;
+}
+
+static void cross_backward(beam_net_rate *r, int l, int u)
+{
+    const pair_view v = view(r, l, u);
+    const beam_lane cross_bar = r->user_bar[u].cross, eps2 = v.eps2;
+    const beam_lane root = beam_lane_sqrt(r->frobenius2[l] + tiny);
+    const beam_lane level = r->level[BEAM_NET_CROSS];
+    const beam_lane level_iso = r->level[BEAM_NET_CROSS_ISOTROPIC];
+    beam_lc *y_bar = r->y_bar + (size_t)l * (size_t)(r->n_max * r->stride) + u;
+    beam_lc *x_bar = r->x_bar + l * r->n_max;
+    beam_net_pair_bar bar = r->pair_bar[l];
+    r->level_bar[BEAM_NET_CROSS_ISOTROPIC] += cross_bar * v.pair->isotropic * eps2 * root;
+    bar.isotropic += cross_bar * level_iso * eps2 * root;
+    bar.frobenius2 += cross_bar * level_iso * v.pair->isotropic * eps2 / (2 * root);
+    for (int i = 0; i < v.n; i++) {
+        beam_lc_add_scaled(&x_bar[i], 2 * cross_bar, v.e[i]);
+    }
+    apply_errors_adjoint(r, &v, x_bar, y_bar, &bar);
+    /* phi = iso/t', t' = t + iso */
+    bar.t -= bar.isotropic * v.pair->isotropic / v.pair->t_smooth;
+    const beam_lane iso_bar = bar.isotropic / v.pair->t_smooth + bar.t;
+    r->level_bar[BEAM_NET_CROSS] += iso_bar * eps2 * r->frobenius2[l];
+    r->frobenius2_bar[l] += bar.frobenius2 + iso_bar * level * eps2;
+    errors_adjoint(r, l, &v, y_bar, &bar);
+}
+
+/* The gradients of all pairs of a user feed the adjoints of its a and b, these the own pair's
+ * scalars, and those the interference of the other pairs: three passes. */
+void NET(rate_backward)(beam_net_rate *r)
+{
+    const int L = r->shape->L, U = r->shape->U, n_max = r->n_max;
+    memset(r->frobenius2_bar, 0, (size_t)L * sizeof *r->frobenius2_bar);
+    for (int u = 0; u < U; u++) {
+        memset(r->pair_bar, 0, (size_t)L * sizeof *r->pair_bar);
+        for (int l = 0; l < L; l++) {
+            const pair_view v = view(r, l, u);
+            pair_gradient_adjoint(r, l, u, &v, r->x_bar + l * n_max, r->pair_bar + l);
+        }
+        own_backward(r, u);
+        for (int l = 0; l < L; l++) {
+            if (l != r->own[u]) {
+                cross_backward(r, l, u);
+            }
+        }
+    }
+    for (int l = 0; l < L; l++) {
+        for (int i = 0; i < r->n[l]; i++) {
+            for (int k = 0; k < r->n[l]; k++) {
+                const int at = (l * n_max + i) * n_max + k;
+                beam_lc_add_scaled(&r->G_bar[at], 2 * r->frobenius2_bar[l], r->G[at]);
+            }
+        }
+    }
+}
