@@ -131,7 +131,7 @@ static void check(uint64_t seed, const beam_dims *dims, int from)
     assert_true(norm > 1e-3);
     size_t at = 0;
     for (size_t i = 0; i < f.count; i++) {
-        const double h = 1e-5, theta = f.theta[i];
+        const double h = 1e-6, theta = f.theta[i];
         f.theta[i] = theta + h;
         const double up = loss(&f, from);
         f.theta[i] = theta - h;
