@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lab/model_file.h"
+
 enum { CHOICE_BOBLRBF, CHOICE_PAPER, CHOICE_CLASSICAL, CHOICE_NETWORK };
 
 lab_method_choice lab_method_choice_default(void)
@@ -35,6 +37,8 @@ void lab_method_options(lab_option *options, lab_method_choice *choice)
          "beams of method classical, default rzf"},
         {"sensing", LAB_OPTION_CHOICE, &choice->sensing, 0, 0, "isotropic|least-crlb",
          "sensing beams of method classical, default least-crlb"},
+        {"model", LAB_OPTION_TEXT, &choice->model, 0, 0, NULL,
+         "file of method network, default: the one built in"},
         {"repairs", LAB_OPTION_TEXT, &choice->repairs, 0, 0, NULL,
          "of method paper: all (default), none or a list"},
         {"preferences", LAB_OPTION_INTEGER, &choice->paper_preferences, 1, 10000, NULL,
@@ -49,13 +53,30 @@ void lab_method_options(lab_option *options, lab_method_choice *choice)
     memcpy(options, list, sizeof list);
 }
 
+/* Says at once what is wrong with the model, before anything is computed. */
+static int try_model(const char *path)
+{
+    beam_error err;
+    lab_model *model = lab_model_default(path, &err);
+    if (!model && path) {
+        return lab_complain_file(path, &err);
+    }
+    if (!model) {
+        return lab_complain("--method network: %s", err.text);
+    }
+    lab_model_destroy(&model);
+    return LAB_EXIT_OK;
+}
+
 int lab_method_resolve(const lab_method_choice *choice, lab_run_options *out)
 {
     static const beam_method methods[] = {BEAM_METHOD_BOBLRBF, BEAM_METHOD_PAPER,
-                                          BEAM_METHOD_CLASSICAL};
-    if (choice->method == CHOICE_NETWORK) {
-        return lab_complain("--method: network is not built in this version; use boblrbf, paper "
-                            "or classical");
+                                          BEAM_METHOD_CLASSICAL, BEAM_METHOD_NETWORK};
+    if (choice->model && choice->method != CHOICE_NETWORK) {
+        return lab_complain("--model: only method network has one");
+    }
+    if (choice->method == CHOICE_NETWORK && try_model(choice->model)) {
+        return LAB_EXIT_USAGE;
     }
     *out = lab_run_options_default();
     out->method = methods[choice->method];
@@ -63,6 +84,7 @@ int lab_method_resolve(const lab_method_choice *choice, lab_run_options *out)
     out->sensing = (beam_sensing_design)choice->sensing;
     out->threads = choice->threads;
     out->refine = choice->refine;
+    out->model_path = choice->model;
     out->max_iterations = choice->max_iterations;
     out->time_limit_us = choice->time_limit_ms * 1e3;
     out->paper.preferences = choice->paper_preferences;

@@ -5,14 +5,14 @@
 #include "lab/arguments.h"
 #include "lab/runner.h"
 
-enum { LAB_METHOD_OPTION_COUNT = 12 };
+enum { LAB_METHOD_OPTION_COUNT = 13 };
 
 /* Raw values as the parser stores them. */
 typedef struct lab_method_choice {
     int method, classical, sensing, threads, refine, max_iterations;
     int paper_preferences, paper_iterations, paper_lower_steps, seed;
     double time_limit_ms;
-    const char *repairs;
+    const char *repairs, *model;
 } lab_method_choice;
 lab_method_choice lab_method_choice_default(void);
 

@@ -7,6 +7,7 @@
 #include "lab/owned.h"
 #include "lab/parallel.h"
 #include "lab/progress.h"
+#include "lab/runner_network.h"
 
 lab_run_options lab_run_options_default(void)
 {
@@ -305,24 +306,40 @@ static beam_code prepare_ideal(lab_run *run, const lab_scene *scene, const lab_r
     return code;
 }
 
-beam_code lab_run_solve(lab_run *self, const lab_scene *scene, const lab_run_options *options,
-                        int count, const double *tradeoffs, beam_error *err)
+static beam_code network_run(lab_run *self, const lab_scene *scene, const lab_run_options *options,
+                             bool front, beam_error *err)
 {
-    beam_code code = run_create(self, scene, count, err);
-    if (!code) {
-        code = prepare_ideal(self, scene, options, err);
-    }
-    if (!code) {
-        for (int k = 0; k < count; k++) {
-            self->solution->entries[k].tradeoff = tradeoffs[k];
-        }
-        lab_job job = {.scene = scene, .options = options, .run = self};
-        code = finish(&job, "solve", err);
-    }
+    const beam_code code = lab_network_run(self, scene, options, front, err);
+    return code ? code : evaluate_all(self, scene, err);
+}
+
+static beam_code end_run(lab_run *self, beam_code code)
+{
     if (code) {
         lab_run_clear(self);
     }
     return code;
+}
+
+beam_code lab_run_solve(lab_run *self, const lab_scene *scene, const lab_run_options *options,
+                        int count, const double *tradeoffs, beam_error *err)
+{
+    beam_code code = run_create(self, scene, count, err);
+    for (int k = 0; !code && k < count; k++) {
+        self->solution->entries[k].tradeoff = tradeoffs[k];
+    }
+    if (options->method == BEAM_METHOD_NETWORK) {
+        code = code ? code : network_run(self, scene, options, false, err);
+        return end_run(self, code);
+    }
+    if (!code) {
+        code = prepare_ideal(self, scene, options, err);
+    }
+    if (!code) {
+        lab_job job = {.scene = scene, .options = options, .run = self};
+        code = finish(&job, "solve", err);
+    }
+    return end_run(self, code);
 }
 
 typedef struct lab_front_watch {
@@ -399,6 +416,10 @@ beam_code lab_run_front(lab_run *self, const lab_scene *scene, const lab_run_opt
     front_options.paper.preferences = points;
     lab_job job = {.scene = scene, .options = &front_options, .run = self};
     beam_code code = run_create(self, scene, points, err);
+    if (options->method == BEAM_METHOD_NETWORK) {
+        code = code ? code : network_run(self, scene, options, true, err);
+        return end_run(self, code);
+    }
     if (!code && options->method == BEAM_METHOD_BOBLRBF) {
         code = chained_front(&job, err);
     } else if (!code) {
@@ -410,8 +431,5 @@ beam_code lab_run_front(lab_run *self, const lab_scene *scene, const lab_run_opt
     if (!code) {
         code = finish(&job, "front", err);
     }
-    if (code) {
-        lab_run_clear(self);
-    }
-    return code;
+    return end_run(self, code);
 }

@@ -10,11 +10,12 @@
 #include "lab/format.h"
 
 typedef struct lab_run_options {
-    beam_method method; /* BOBLRBF, CLASSICAL or PAPER */
+    beam_method method; /* BOBLRBF, CLASSICAL, PAPER or NETWORK */
     int threads;
-    int refine;         /* quasi-Newton iterations added per point by the default solver, 0: none */
-    int max_iterations; /* of the default solver; 0: its default */
-    double time_limit_us; /* per point of the default solver and of paper; 0: none */
+    int refine; /* quasi-Newton iterations added per point by the default solver, 0: none */
+    const char *model_path; /* of the network; NULL: the model built in */
+    int max_iterations;     /* of the default solver; 0: its default */
+    double time_limit_us;   /* per point of the default solver and of paper; 0: none */
     beam_classical classical;
     beam_sensing_design sensing;
     beam_paper_options paper; /* preferences: K of solve; front sets it to its points */

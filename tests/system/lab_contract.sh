@@ -49,6 +49,24 @@ for method in paper classical boblrbf; do
     agree "$scene" "$work/front.json"
 done
 
+# the network, where a model is built in
+if "$lab" model >/dev/null 2>&1; then
+    for points in 1 2 3 33; do
+        for refine in 0 3; do
+            "$lab" front "$scene" --points $points --method network --refine $refine --out "$work/front.json" >/dev/null ||
+                fail "front --points $points --method network --refine $refine"
+            [ "$(entries "$work/front.json")" -eq $points ] || fail "front --points $points network: not $points entries"
+            agree "$scene" "$work/front.json"
+        done
+    done
+    "$lab" front "$scene" --points 9 --method network --threads 3 --out "$work/three.json" >/dev/null || fail "network, threads"
+    "$lab" front "$scene" --points 9 --method network --out "$work/one.json" >/dev/null || fail "network, one thread"
+    strip='s/"solve_us":[0-9.e+-]*//g'
+    [ "$(sed "$strip" "$work/one.json")" = "$(sed "$strip" "$work/three.json")" ] || fail "network: threads change the result"
+else
+    refuses 'no model is built' solve "$scene" --method network
+fi
+
 # solve: one entry per trade-off, in order; without --tradeoff those of the scene, or 0.5
 "$lab" solve "$scene" --method boblrbf --tradeoff 0.7 0.2 --out "$work/solve.json" >/dev/null || fail "solve two"
 order=$(grep -o '"tradeoff":[0-9.]*' "$work/solve.json" | tr '\n' ' ')
@@ -101,7 +119,9 @@ sed 's/"weight":1.0/"weight":"one"/' "$scene" >"$work/bad.json"
 refuses 'bad.json: users\[0\].weight' solve "$work/bad.json"
 refuses 'bad.json: users\[0\].weight' front "$work/bad.json" --points 3
 refuses 'absent.json' solve "$work/absent.json"
-refuses 'network' solve "$scene" --method network
+refuses 'absent.beamnet' solve "$scene" --method network --model "$work/absent.beamnet"
+refuses 'no model file' solve "$scene" --method network --model "$scene"
+refuses 'only method network' solve "$scene" --model "$scene"
 refuses 'sorcery' solve "$scene" --method sorcery
 refuses 'tradeoff' solve "$scene" --tradeoff 1.5
 refuses 'tradeoff' solve "$scene" --tradeoff

@@ -1,0 +1,296 @@
+#include "lab/runner_network.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lab/owned.h"
+#include "lab/parallel.h"
+#include "lab/progress.h"
+
+enum { CHUNK = 8, SCAN = 33 }; /* requests per task: those of one block; points of a front's scan */
+
+beam_code lab_inference_create(lab_inference *self, const beam_model *model, const beam_dims *dims,
+                               int max_batch, beam_error *err)
+{
+    const beam_model_info *info = beam_model_info_of(model);
+    const size_t size = beam_inference_memsize(info, dims, max_batch);
+    *self = (lab_inference){.memory = NULL};
+    if (size == 0) {
+        return beam_fail(err, BEAM_E_LIMIT, NULL, "the model does not accept these sizes");
+    }
+    self->memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
+    if (!self->memory) {
+        return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
+    }
+    const beam_code code =
+        beam_inference_init(&self->inference, info, dims, max_batch, self->memory, size, err);
+    if (code) {
+        lab_inference_clear(self);
+    }
+    return code;
+}
+
+void lab_inference_clear(lab_inference *self)
+{
+    free(self->memory);
+    *self = (lab_inference){.memory = NULL};
+}
+
+typedef struct net_worker {
+    lab_solver solver;
+    lab_inference inference;
+    int64_t deadline_ns;
+} net_worker;
+
+typedef struct net_job {
+    lab_run *run;
+    const lab_scene *scene;
+    const lab_run_options *options;
+    lab_model *model;
+    net_worker *workers;
+    int worker_count, count;
+    double *tradeoffs;    /* [count] of the pass */
+    lab_design *designs;  /* [count] */
+    beam_result *results; /* [count] */
+    double *us;           /* [count] */
+    lab_progress progress;
+} net_job;
+
+static bool expired(void *arg)
+{
+    const net_worker *worker = arg;
+    return worker->deadline_ns != 0 && lab_clock_ns() >= worker->deadline_ns;
+}
+
+static beam_code worker_create(net_worker *worker, const net_job *job, beam_error *err)
+{
+    const beam_scene *scene = &job->scene->scene;
+    beam_solver_options options = beam_solver_options_default();
+    options.expired = expired;
+    options.expired_arg = worker;
+    beam_code code = lab_solver_create(&worker->solver, scene, err);
+    if (!code) {
+        beam_solver_set_options(worker->solver.solver, &options);
+        code =
+            lab_inference_create(&worker->inference, job->model->model, &scene->dims, CHUNK, err);
+    }
+    /* the least-CRLB beams belong to geometry and budgets: not part of a point's time */
+    return code ? code : beam_solver_compute_sensing_end(worker->solver.solver, err);
+}
+
+static beam_code workers_create(net_job *job, beam_error *err)
+{
+    job->workers = calloc((size_t)job->options->threads, sizeof *job->workers);
+    if (!job->workers) {
+        return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
+    }
+    beam_code code = BEAM_OK;
+    for (; !code && job->worker_count < job->options->threads; job->worker_count++) {
+        code = worker_create(&job->workers[job->worker_count], job, err);
+    }
+    return code;
+}
+
+static void pass_clear(net_job *job)
+{
+    for (int k = 0; job->designs && k < job->count; k++) {
+        lab_design_clear(&job->designs[k]);
+    }
+    free(job->tradeoffs);
+    free(job->designs);
+    free(job->results);
+    free(job->us);
+    job->tradeoffs = job->us = NULL;
+    job->designs = NULL;
+    job->results = NULL;
+    job->count = 0;
+}
+
+static void job_clear(net_job *job)
+{
+    pass_clear(job);
+    for (int i = 0; job->workers && i < job->worker_count; i++) {
+        lab_solver_clear(&job->workers[i].solver);
+        lab_inference_clear(&job->workers[i].inference);
+    }
+    free(job->workers);
+    lab_model_destroy(&job->model);
+}
+
+/* Room for a pass of `count` more points after those there are. */
+static beam_code pass_extend(net_job *job, int count, beam_error *err)
+{
+    const size_t all = (size_t)(job->count + count);
+    double *tradeoffs = realloc(job->tradeoffs, all * sizeof *tradeoffs);
+    job->tradeoffs = tradeoffs ? tradeoffs : job->tradeoffs;
+    double *us = realloc(job->us, all * sizeof *us);
+    job->us = us ? us : job->us;
+    lab_design *designs = realloc(job->designs, all * sizeof *designs);
+    job->designs = designs ? designs : job->designs;
+    beam_result *results = realloc(job->results, all * sizeof *results);
+    job->results = results ? results : job->results;
+    if (!tradeoffs || !us || !designs || !results) {
+        return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
+    }
+    const beam_dims *dims = &job->scene->scene.dims;
+    for (int k = 0; k < count; k++) {
+        const beam_code code =
+            lab_design_init(&designs[job->count], dims, beam_design_sensing_max(dims), err);
+        if (code) {
+            return code;
+        }
+        job->count++;
+    }
+    return BEAM_OK;
+}
+
+typedef struct net_pass {
+    net_job *job;
+    int first;
+} net_pass;
+
+static beam_code run_chunk(void *arg, int worker_index, int task, beam_error *err)
+{
+    const net_pass *pass = arg;
+    net_job *job = pass->job;
+    net_worker *worker = &job->workers[worker_index];
+    const lab_run_options *o = job->options;
+    const int from = pass->first + task * CHUNK;
+    const int n = job->count - from < CHUNK ? job->count - from : CHUNK;
+    beam_network_request requests[CHUNK];
+    for (int i = 0; i < n; i++) {
+        requests[i] = (beam_network_request){.solver = worker->solver.solver,
+                                             .tradeoff = job->tradeoffs[from + i],
+                                             .refine = o->refine,
+                                             .out = &job->designs[from + i].design,
+                                             .result = &job->results[from + i]};
+    }
+    const int64_t start = lab_clock_ns();
+    worker->deadline_ns = o->time_limit_us > 0 ? start + (int64_t)(n * o->time_limit_us * 1e3) : 0;
+    const beam_code code =
+        beam_inference_run(worker->inference.inference, job->model->model, n, requests, err);
+    for (int i = 0; i < n; i++) {
+        job->us[from + i] = (double)(lab_clock_ns() - start) * 1e-3 / n;
+        if (o->progress) {
+            lab_progress_step(&job->progress);
+        }
+    }
+    return code;
+}
+
+/* Designs at the trade-offs from number `first` on. */
+static beam_code run_pass(net_job *job, int first, beam_error *err)
+{
+    net_pass pass = {job, first};
+    const int tasks = (job->count - first + CHUNK - 1) / CHUNK;
+    if (job->options->progress) {
+        lab_progress_start(&job->progress, "network", job->count - first);
+    }
+    const beam_code code = lab_parallel_run(job->worker_count, tasks, run_chunk, &pass, err);
+    if (job->options->progress) {
+        lab_progress_end(&job->progress);
+    }
+    return code;
+}
+
+static beam_code set_ideal(net_job *job, beam_error *err)
+{
+    net_worker *first = &job->workers[0];
+    beam_code code = BEAM_OK;
+    if (job->options->ideal) {
+        job->run->ideal = *job->options->ideal;
+    } else {
+        code = pass_extend(job, 1, err);
+        code =
+            code ? code
+                 : beam_inference_compute_ideal(first->inference.inference, job->model->model,
+                                                first->solver.solver, &job->designs[0].design, err);
+        job->run->ideal = beam_solver_ideal(first->solver.solver);
+        pass_clear(job);
+    }
+    for (int i = 0; !code && i < job->worker_count; i++) {
+        code = beam_solver_set_ideal(job->workers[i].solver.solver, &job->run->ideal, err);
+    }
+    return code;
+}
+
+/* Minimum rates come before merit, and results do not hold what is missing of them. */
+static bool has_minima(const beam_scene *scene)
+{
+    for (int u = 0; u < scene->dims.users; u++) {
+        if (scene->user_min_rate_bps_hz[u] > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Entry k is the best of all answers by the merit at its trade-off. A front's scan is part of it,
+ * and an answer to a neighbouring trade-off may well be the better one. */
+static beam_code choose(net_job *job, int first, int k, beam_error *err)
+{
+    lab_entry *entry = &job->run->solution->entries[k];
+    const beam_ideal *ideal = &job->run->ideal;
+    const beam_preference u = beam_preference_from_tradeoff(job->tradeoffs[first + k]);
+    int best = first + k;
+    for (int i = 0; i < first && !has_minima(&job->scene->scene); i++) {
+        const beam_result *r = &job->results[i], *b = &job->results[best];
+        if (beam_merit(ideal, u, r->f1, r->f2) < beam_merit(ideal, u, b->f1, b->f2)) {
+            best = i;
+        }
+    }
+    entry->tradeoff = job->tradeoffs[first + k];
+    entry->solve_us = job->us[first + k];
+    job->run->results[k] = job->results[best];
+    snprintf(entry->method, sizeof entry->method, "%s",
+             beam_method_text(job->results[best].method));
+    return beam_design_copy(&entry->beams.design, &job->designs[best].design, err);
+}
+
+/* A scan with evenly spaced trade-offs shows the front, along which the points are then placed. */
+static beam_code scan_front(net_job *job, int points, beam_error *err)
+{
+    beam_code code = pass_extend(job, SCAN, err);
+    for (int k = 0; !code && k < SCAN; k++) {
+        job->tradeoffs[k] = (double)k / (SCAN - 1);
+    }
+    code = code ? code : run_pass(job, 0, err);
+    code = code ? code : pass_extend(job, points, err);
+    if (!code) {
+        double losses[SCAN][2];
+        for (int k = 0; k < SCAN; k++) {
+            losses[k][0] = job->results[k].f1;
+            losses[k][1] = job->results[k].f2;
+        }
+        beam_front_place(SCAN, losses, points, job->tradeoffs + SCAN);
+    }
+    return code;
+}
+
+beam_code lab_network_run(lab_run *run, const lab_scene *scene, const lab_run_options *options,
+                          bool front, beam_error *err)
+{
+    const int points = run->solution->count;
+    const bool scanned = front && points > 1;
+    net_job job = {.run = run, .scene = scene, .options = options};
+    job.model = lab_model_default(options->model_path, err);
+    beam_code code = job.model ? workers_create(&job, err) : err->code;
+    const int64_t start = lab_clock_ns();
+    code = code ? code : set_ideal(&job, err);
+    run->ideal_us = (double)(lab_clock_ns() - start) * 1e-3;
+    if (!code) {
+        code = scanned ? scan_front(&job, points, err) : pass_extend(&job, points, err);
+    }
+    for (int k = 0; !code && !scanned && k < points; k++) {
+        job.tradeoffs[k] = front ? 0.5 : run->solution->entries[k].tradeoff;
+    }
+    const int first = scanned ? SCAN : 0;
+    code = code ? code : run_pass(&job, first, err);
+    run->total_us += (double)(lab_clock_ns() - start) * 1e-3;
+    for (int k = 0; !code && k < points; k++) {
+        code = choose(&job, first, k, err);
+    }
+    job_clear(&job);
+    return code;
+}
