@@ -8,6 +8,7 @@ int lab_command_scene(int argc, char **argv);
 int lab_command_evaluate(int argc, char **argv);
 int lab_command_figure(int argc, char **argv);
 int lab_command_bench(int argc, char **argv);
+int lab_command_train(int argc, char **argv);
 int lab_command_plot(int argc, char **argv);
 
 #endif

@@ -15,6 +15,7 @@ static const struct lab_command {
     {"scene", lab_command_scene, "make a scene file: the paper's scenario, or other sizes"},
     {"evaluate", lab_command_evaluate, "recompute every number of a solution file"},
     {"figure", lab_command_figure, "figures 3 and 4 of the paper: rate against bound"},
+    {"train", lab_command_train, "weights of the network, from generated or recorded scenes"},
     {"bench", lab_command_bench, "times, and designs under the worst admissible error"},
     {"plot", lab_command_plot, "picture of the fronts in solution files"},
 };
