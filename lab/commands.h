@@ -9,6 +9,7 @@ int lab_command_evaluate(int argc, char **argv);
 int lab_command_figure(int argc, char **argv);
 int lab_command_bench(int argc, char **argv);
 int lab_command_train(int argc, char **argv);
+int lab_command_model(int argc, char **argv);
 int lab_command_plot(int argc, char **argv);
 
 #endif

@@ -17,6 +17,7 @@ static const struct lab_command {
     {"figure", lab_command_figure, "figures 3 and 4 of the paper: rate against bound"},
     {"train", lab_command_train, "weights of the network, from generated or recorded scenes"},
     {"bench", lab_command_bench, "times, and designs under the worst admissible error"},
+    {"model", lab_command_model, "what is in a model file, or in the model built in"},
     {"plot", lab_command_plot, "picture of the fronts in solution files"},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
