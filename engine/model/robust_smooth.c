@@ -19,7 +19,9 @@ static double cross_smooth(beam_robust *rb, int l, int u, double mu2)
     const double *g = beam_robust_g(rb, l, u), eps = rb->p->eps[at];
     double *y = beam_robust_y(rb, l, u), w[BEAM_RANK_MAX], d[BEAM_RANK_MAX], value = 0.0;
     const int q = s->rank, qp = s->qp;
+    const double warm = rb->warm ? rb->shift_cross[at] : 0.0;
     memset(y, 0, 2u * (size_t)qp * sizeof *y);
+    rb->shift_cross[at] = 0.0;
     if (q == 0 || !(eps > 0.0)) {
         for (int i = 0; i < q; i++) {
             value += s->rho[i] * (g[i] * g[i] + g[qp + i] * g[qp + i]);
@@ -30,7 +32,7 @@ static double cross_smooth(beam_robust *rb, int l, int u, double mu2)
         w[i] = s->rho[i] * s->rho[i] * (g[i] * g[i] + g[qp + i] * g[qp + i] + mu2);
         d[i] = s->rho[0] - s->rho[i];
     }
-    const double shift = beam_secular_root(q, w, d, eps, rb->warm ? rb->shift_cross[at] : 0.0);
+    const double shift = beam_secular_root(q, w, d, eps, warm);
     const double lambda = shift + s->rho[0];
     rb->shift_cross[at] = shift;
     value = lambda * eps * eps;
@@ -134,8 +136,9 @@ static int own_smooth(beam_robust *rb, int u, double mu2)
     const double *z = s->coord + (size_t)(p->row_of[u] - p->first[l]) * 2u * (size_t)s->qp;
     double *y = beam_robust_y(rb, l, u);
     struct beam_smooth_user *state = &rb->smooth[u];
-    const double I = rb->interference[u];
+    const double I = rb->interference[u], warm = rb->warm ? rb->eta_warm[u] : 0.0;
     state->active = 0;
+    rb->eta_warm[u] = 0.0; /* without a solution here nothing older is a start for the next */
     memset(y, 0, 2u * (size_t)s->qp * sizeof *y);
     rb->sinr[u] = own_nominal(rb, u);
     if (!(eps > 0.0) || s->rank == 0) {
@@ -148,8 +151,8 @@ static int own_smooth(beam_robust *rb, int u, double mu2)
         rb->sinr[u] = 0.0;
         return 1;
     }
-    double eta = rb->warm && rb->eta_warm[u] > 0.0 ? rb->eta_warm[u] : rb->sinr[u] + 1e-12;
-    double lambda = rb->warm && rb->eta_warm[u] > 0.0 ? rb->lambda_own[u] : 0.0;
+    double eta = warm > 0.0 ? warm : rb->sinr[u] + 1e-12;
+    double lambda = warm > 0.0 ? rb->lambda_own[u] : 0.0;
     dual_point d;
     for (int round = 0; round < max_rounds; round++) {
         if (!beam_own_system_set(&state->system, s->rank, s->qp, s->rho, z, eta, lambda)) {
