@@ -11,7 +11,9 @@ typedef enum beam_net_kind { BEAM_NET_EQUIVARIANT = 0, BEAM_NET_MLP = 1 } beam_n
 
 enum {
     BEAM_NET_LAYERS_MAX = 64,
-    BEAM_NET_WIDTH_MAX = 256,
+    BEAM_NET_WIDTH_MAX = 1024, /* mlp */
+    BEAM_NET_EQUIVARIANT_WIDTH_MAX = 256,
+    BEAM_NET_MLP_SIZE_MAX = 4096, /* mlp: rows and errors, complex entries */
 };
 
 typedef struct beam_net_arch {
@@ -22,7 +24,9 @@ typedef struct beam_net_arch {
     int stations, antennas, users, targets, sensing_rows;
 } beam_net_arch;
 
-/* Parameters of the whole network; 0: an architecture outside the limits. */
+/* Parameters of the whole network; 0: an architecture outside the limits. An mlp needs antennas <=
+ * users + 2 targets, so that the reduced coordinates of MATH 4 are the antennas, and as many users
+ * in every station. */
 size_t beam_net_parameters(const beam_net_arch *arch);
 
 /* Share of the beams in the composed start (beam_classical_compose) of a cold solve. */

@@ -100,6 +100,10 @@ static void carve(NET(block) * b, beam_arena *arena, const beam_net_arch *arch,
     const int Q = U + 2 * J + r;
     b->arch = *arch;
     b->training = training;
+    if (arch->kind == BEAM_NET_MLP) {
+        NET(mlp_carve)(b, arena);
+        return;
+    }
     b->n_max = U + r;
     b->rows = U + L * r;
     carve_scene(b, arena, L, U, J, Q, D);
@@ -235,6 +239,10 @@ void NET(block_scene)(NET(block) * b, int lane, const beam_problem *p, const dou
                       const beam_ideal *ideal)
 {
     const int L = b->shape.L, U = b->shape.U, J = b->shape.J, D = b->shape.D, r = b->shape.r;
+    if (b->arch.kind == BEAM_NET_MLP) {
+        NET(mlp_scene)(b, lane, p, ideal);
+        return;
+    }
     for (int l = 0; l < L; l++) {
         beam_lc *to = b->vectors + l * b->Q * D;
         for (int u = 0; u < U; u++) {
@@ -257,6 +265,9 @@ void NET(block_preference)(NET(block) * b, int lane, beam_preference u)
     const double w1 = 1 / fmax(u.u1, 1e-3), w2 = 1 / fmax(u.u2, 1e-3);
     b->w1[lane] = (beam_net_real)(w1 / (w1 + w2));
     b->w2[lane] = (beam_net_real)(w2 / (w1 + w2));
+    if (b->arch.kind == BEAM_NET_MLP) {
+        NET(mlp_preference)(b, lane, w1 / w2);
+    }
 }
 
 void NET(block_start)(NET(block) * b, int lane, const double *x)
@@ -265,6 +276,9 @@ void NET(block_start)(NET(block) * b, int lane, const double *x)
     if (b->training && lane == 0) {
         memset(b->state_bar, 0,
                (size_t)((b->arch.layers + 1) * b->rows * D) * sizeof *b->state_bar);
+        if (b->arch.kind == BEAM_NET_MLP) {
+            NET(mlp_clear)(b);
+        }
     }
     for (int i = 0; i < b->rows; i++) {
         put_row(lane, D, Dp, 1, x + (size_t)(2 * Dp * i), b->start + i * D);
@@ -287,8 +301,12 @@ void NET(block_fill)(NET(block) * b, int used)
     if (used >= BEAM_LANES) {
         return;
     }
-    fill_lanes((beam_lane *)b->vectors, 2 * L * (size_t)b->Q * D, used);
     fill_lanes((beam_lane *)b->start, 2 * (size_t)b->rows * D, used);
+    if (b->arch.kind == BEAM_NET_MLP) {
+        NET(mlp_fill)(b, used);
+        return;
+    }
+    fill_lanes((beam_lane *)b->vectors, 2 * L * (size_t)b->Q * D, used);
     fill_lanes(b->eps2, L * U, used);
     fill_lanes(b->h2, L * U, used);
     fill_lanes(b->beta, U, used);
@@ -310,6 +328,10 @@ void NET(block_forward)(NET(block) * b, const beam_net_real *theta, int from, in
            (size_t)(b->rows * b->shape.D) * sizeof *b->start);
     b->from = from;
     b->to = to;
+    if (b->arch.kind == BEAM_NET_MLP) {
+        NET(mlp_forward)(b, theta, from, to);
+        return;
+    }
     for (int y = from; y < to; y++) {
         NET(layer_coefficients)(b, theta + (size_t)y * per_layer, y);
         NET(layer_update)(b, y);

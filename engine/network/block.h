@@ -1,5 +1,6 @@
-/* The equivariant network on a block: BEAM_LANES problems of one shape (L, U, J, D, users per
- * station, sensing rows) side by side. Internal to libbeam; equivariant.c says what a layer is.
+/* A network on a block: BEAM_LANES problems of one shape (L, U, J, D, users per station, sensing
+ * rows) side by side. Internal to libbeam; equivariant.c and mlp.h say what a layer is. A block of
+ * an mlp takes problems that beam_net_serves only.
  *
  * Life: carve -> { begin (shape) -> scene, preference, start per lane -> fill -> forward -> point
  * }* and for training adjoint -> backward afterwards. Points are those of beam_problem (rows of
@@ -22,6 +23,9 @@ typedef struct beam_net_shape {
 
 beam_net_shape beam_net_shape_of(const beam_problem *p);
 bool beam_net_shape_equal(const beam_net_shape *a, const beam_net_shape *b);
+/* May a network of this architecture be given this problem? An mlp has one size, any other network
+ * none. */
+bool beam_net_serves(const beam_net_arch *arch, const beam_problem *p);
 
 typedef struct NET(block) NET(block);
 
@@ -56,8 +60,17 @@ void NET(block_adjoint)(NET(block) * b, int lane, int layer, const double *x_bar
 void NET(block_backward)(NET(block) * b, const beam_net_real *theta, int from, int to,
                          beam_net_real *theta_bar);
 
-/* Parameters of a fresh network: every layer takes small steps along its preconditioned
- * directions. */
+/* mlp only. The errors delta^layer of (26) of the last forward, [L][U] rows as p->h has them, and
+ * for training the adjoint towards them, which adds as block_adjoint does. */
+void NET(block_delta)(const NET(block) * b, int lane, int layer, double *delta);
+void NET(block_delta_adjoint)(NET(block) * b, int lane, int layer, const double *delta_bar);
+/* mlp, training: the penalty of (27) on the last layer's answer as it is before it is scaled into
+ * its bounds, sigma (sum_l max(0, p_l - 1)^2 + sum_i max(0, |Delta_i|^2/eps_i^2 - 1)^2). Returned,
+ * and added to what backward differentiates; forgotten by NET(block_start) of lane 0. */
+double NET(block_penalty)(NET(block) * b, int lane, double sigma);
+
+/* Parameters of a fresh network: every layer takes small steps, an equivariant one along its
+ * preconditioned directions. */
 void NET(block_initialise)(const beam_net_arch *arch, unsigned long long seed,
                            beam_net_real *theta);
 

@@ -1,9 +1,10 @@
-/* Inside of a block, shared by block.c, features.c, equivariant.c and equivariant_backward.c. */
+/* Inside of a block, shared by block.c and the layers of both kinds. */
 #ifndef BEAM_NET_BLOCK_INTERNAL_H
 #define BEAM_NET_BLOCK_INTERNAL_H
 
 #include "network/block.h"
 #include "network/complex_lane.h"
+#include "network/mlp.h"
 #include "network/rate.h"
 #include "network/sensing.h"
 
@@ -93,6 +94,9 @@ struct NET(block) {
     beam_lane *mean_eigenvalue_bar, *multiplier_bar, *power_bar, *pool_station_bar, *pool_all_bar;
     beam_lane balance_bar, k1_bar, k2_bar, f1_bar;
     beam_lane scalar_bar[BEAM_NET_SCALARS];
+    /* all of the above but shape, rows, n, first, start, state, state_bar and the preference is of
+     * the equivariant kind; this is the other's */
+    beam_net_mlp mlp;
 };
 
 static inline beam_lc *NET(block_at)(beam_lc *states, const NET(block) * b, int layer)

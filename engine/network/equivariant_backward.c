@@ -279,6 +279,10 @@ void NET(block_backward)(NET(block) * b, const beam_net_real *theta, int from, i
                          beam_net_real *theta_bar)
 {
     const size_t per_layer = beam_net_layer_layout(b->arch.width).count;
+    if (b->arch.kind == BEAM_NET_MLP) {
+        NET(mlp_backward)(b, theta, from, to, theta_bar);
+        return;
+    }
     for (int y = to - 1; y >= from; y--) {
         layer_backward(b, theta + (size_t)y * per_layer, y, theta_bar + (size_t)y * per_layer);
     }

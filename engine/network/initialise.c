@@ -48,11 +48,30 @@ static void fill_layer(generator *g, int width, beam_net_real *theta)
     theta[p.b3 + BEAM_NET_SENSING_SOLVED] = (beam_net_real)0.05;
 }
 
+static void fill_mlp_layer(generator *g, const beam_net_arch *arch, beam_net_real *theta)
+{
+    const beam_net_mlp_layout p = beam_net_mlp_layer_layout(arch);
+    const beam_net_mlp_inputs at = beam_net_mlp_input_layout(arch);
+    const size_t w = (size_t)arch->width, inputs = (size_t)at.count, outputs = (size_t)at.states;
+    memset(theta, 0, p.count * sizeof *theta);
+    theta[p.eta] = (beam_net_real)log(0.3);
+    fill(g, w * inputs, 1.4 / sqrt((double)inputs), theta + p.w1);
+    fill(g, w, 0.3, theta + p.b1);
+    fill(g, w * w, 1.4 / sqrt((double)w), theta + p.w2);
+    fill(g, outputs * w, 0.1 / sqrt((double)w), theta + p.w3);
+}
+
 void NET(block_initialise)(const beam_net_arch *arch, unsigned long long seed, beam_net_real *theta)
 {
-    const size_t per_layer = beam_net_layer_layout(arch->width).count;
+    const bool mlp = arch->kind == BEAM_NET_MLP;
+    const size_t per_layer = beam_net_parameters(arch) / (size_t)arch->layers;
     generator g = {.state = seed};
     for (int y = 0; y < arch->layers; y++) {
-        fill_layer(&g, arch->width, theta + (size_t)y * per_layer);
+        beam_net_real *layer = theta + (size_t)y * per_layer;
+        if (mlp) {
+            fill_mlp_layer(&g, arch, layer);
+        } else {
+            fill_layer(&g, arch->width, layer);
+        }
     }
 }
