@@ -12,9 +12,9 @@
 /* The blocks of a step are spread over this many sums of gradients, which are then added in order:
  * the threads may change, this number not. */
 enum { SLOTS = 16 };
-/* Groups in use at the first step, and steps until one more is: the first numbers come early, and
- * preparing scenes does not hold up the training. */
-enum { FIRST_GROUPS = 64, STEPS_PER_GROUP = 2 };
+/* Groups in use at the first step; so many more every so many steps: the first numbers come early,
+ * and scenes are prepared many at a time, so that no thread waits long for another. */
+enum { FIRST_GROUPS = 64, MORE_GROUPS = 16, MORE_EVERY = 64 };
 
 static const double only_rate = 0.1, only_sensing = 0.05, near_ends = 0.15; /* shares of tau */
 static const double end_width = 0.1;
@@ -369,7 +369,7 @@ static beam_code run_task(void *arg, int index, int task, beam_error *err)
 
 static int available_at(const lab_train *self, int64_t step)
 {
-    const int64_t groups = FIRST_GROUPS + step / STEPS_PER_GROUP;
+    const int64_t groups = FIRST_GROUPS + step / MORE_EVERY * MORE_GROUPS;
     const int all = lab_scenes_groups(self->scenes);
     return groups < all ? (int)groups : all;
 }
