@@ -8,8 +8,8 @@ static const beam_net_real tiny = (beam_net_real)1e-12;
 void NET(rate_carve)(beam_net_rate *r, beam_arena *arena, int L, int U, int n_max, bool training)
 {
     const int pairs = L * U, rows = L * n_max;
-    r->z = BEAM_TAKE(arena, beam_lc, pairs * n_max);
-    r->e = BEAM_TAKE(arena, beam_lc, pairs * n_max);
+    r->z = BEAM_TAKE(arena, beam_lc, pairs * BEAM_NET_ROUNDS * n_max);
+    r->e = BEAM_TAKE(arena, beam_lc, pairs * BEAM_NET_ROUNDS * n_max);
     r->pair = BEAM_TAKE(arena, beam_net_pair, pairs);
     r->user = BEAM_TAKE(arena, beam_net_user, U);
     r->frobenius2 = BEAM_TAKE(arena, beam_lane, L);
@@ -22,6 +22,7 @@ void NET(rate_carve)(beam_net_rate *r, beam_arena *arena, int L, int U, int n_ma
         r->frobenius2_bar = BEAM_TAKE(arena, beam_lane, L);
         r->z_bar = BEAM_TAKE(arena, beam_lc, n_max);
         r->x_bar = BEAM_TAKE(arena, beam_lc, rows);
+        r->v_bar = BEAM_TAKE(arena, beam_lc, rows);
         r->pair_bar = BEAM_TAKE(arena, beam_net_pair_bar, L);
     }
 }
@@ -48,8 +49,8 @@ static pair_view view(const beam_net_rate *r, int l, int u)
                        .y = r->y + (size_t)l * n_max * (size_t)r->stride + u,
                        .n_max = r->n_max,
                        .stride = r->stride,
-                       .z = r->z + at * n_max,
-                       .e = r->e + at * n_max,
+                       .z = r->z + at * BEAM_NET_ROUNDS * n_max,
+                       .e = r->e + at * BEAM_NET_ROUNDS * n_max,
                        .pair = r->pair + at,
                        .eps2 = r->eps2[at]};
 }
@@ -59,31 +60,48 @@ static inline beam_lane gamma_of(const pair_view *v, int i)
     return i == v->k ? -v->pair->own : v->pair->other;
 }
 
-/* z_i = sum_k gamma_k y_k G_ik; returns t = |Delta/s|^2. */
-static beam_lane errors(const pair_view *v)
+/* What the errors of a round are made of: y, or e of the round before. */
+static inline beam_lc source(const pair_view *v, int round, int k)
+{
+    return round == 0 ? v->y[k * v->stride] : v->e[(round - 1) * v->n_max + k];
+}
+
+static inline const beam_lc *last_e(const pair_view *v)
+{
+    return v->e + (BEAM_NET_ROUNDS - 1) * v->n_max;
+}
+
+/* z_i = sum_k gamma_k v_k G_ik; returns |Delta/s|^2. */
+static beam_lane errors(const pair_view *v, int round)
 {
     beam_lane t = {0};
     for (int i = 0; i < v->n; i++) {
         beam_lc z = {{0}, {0}};
         for (int k = 0; k < v->n; k++) {
-            beam_lc_add_mul(&z, beam_lc_scale(gamma_of(v, k), v->y[k * v->stride]),
+            beam_lc_add_mul(&z, beam_lc_scale(gamma_of(v, k), source(v, round, k)),
                             v->G[i * v->n_max + k]);
         }
-        v->z[i] = z;
-        t += gamma_of(v, i) * beam_lc_inner(z, v->y[i * v->stride]);
+        v->z[round * v->n_max + i] = z;
+        t += gamma_of(v, i) * beam_lc_inner(z, source(v, round, i));
     }
     return t;
 }
 
-/* e = y + s z at the smoothed length; returns sum |e_i|^2 without the own beam. */
-static beam_lane apply_errors(const pair_view *v)
+/* All rounds, lengths smoothed by `smooth`; returns sum |e_i|^2 without the own beam. */
+static beam_lane find_errors(const pair_view *v, beam_lane smooth)
 {
     beam_lane sum = {0};
-    v->pair->s = beam_lane_sqrt(v->eps2 / v->pair->t_smooth);
+    for (int round = 0; round < BEAM_NET_ROUNDS; round++) {
+        v->pair->t_smooth[round] = errors(v, round) + smooth;
+        v->pair->s[round] = beam_lane_sqrt(v->eps2 / v->pair->t_smooth[round]);
+        for (int i = 0; i < v->n; i++) {
+            beam_lc e = v->y[i * v->stride];
+            beam_lc_add_scaled(&e, v->pair->s[round], v->z[round * v->n_max + i]);
+            v->e[round * v->n_max + i] = e;
+        }
+    }
     for (int i = 0; i < v->n; i++) {
-        v->e[i] = v->y[i * v->stride];
-        beam_lc_add_scaled(&v->e[i], v->pair->s, v->z[i]);
-        sum += i == v->k ? (beam_lane){0} : beam_lc_norm2(v->e[i]);
+        sum += i == v->k ? (beam_lane){0} : beam_lc_norm2(last_e(v)[i]);
     }
     return sum;
 }
@@ -94,10 +112,10 @@ static void cross_forward(beam_net_rate *r, int l, int u)
     v.pair->own = beam_lane_all(0);
     v.pair->other = beam_lane_all(1);
     const beam_lane iso = r->level[BEAM_NET_CROSS] * v.eps2 * r->frobenius2[l];
-    v.pair->t_smooth = errors(&v) + iso + tiny;
-    v.pair->isotropic = iso / v.pair->t_smooth;
-    r->user[u].cross += apply_errors(&v) + r->level[BEAM_NET_CROSS_ISOTROPIC] * v.pair->isotropic *
-                                               v.eps2 * beam_lane_sqrt(r->frobenius2[l] + tiny);
+    const beam_lane sum = find_errors(&v, iso + tiny);
+    v.pair->isotropic = iso / v.pair->t_smooth[BEAM_NET_ROUNDS - 1];
+    r->user[u].cross += sum + r->level[BEAM_NET_CROSS_ISOTROPIC] * v.pair->isotropic * v.eps2 *
+                                  beam_lane_sqrt(r->frobenius2[l] + tiny);
 }
 
 static void own_forward(beam_net_rate *r, int u)
@@ -118,12 +136,10 @@ static void own_forward(beam_net_rate *r, int u)
     v.pair->other = 1 - v.pair->own;
     v.pair->frobenius2 = frobenius2;
     const beam_lane level = r->level[BEAM_NET_OWN], own = v.pair->own * p;
-    v.pair->t_smooth =
-        errors(&v) +
-        v.eps2 * ((1 + level) * own * own + level * v.pair->other * v.pair->other * frobenius2) +
-        tiny;
-    const beam_lane others = apply_errors(&v);
-    user->signal = beam_lc_norm2(v.e[v.k]);
+    const beam_lane others =
+        find_errors(&v, tiny + v.eps2 * ((1 + level) * own * own +
+                                         level * v.pair->other * v.pair->other * frobenius2));
+    user->signal = beam_lc_norm2(last_e(&v)[v.k]);
     user->noise = 1 + user->cross + others +
                   r->level[BEAM_NET_OWN_ISOTROPIC] * v.eps2 * beam_lane_sqrt(frobenius2 + tiny);
     user->rate = beam_lane_log(1 + user->signal / user->noise);
@@ -149,12 +165,15 @@ static void pair_gradient(beam_net_rate *r, int l, int u)
     beam_lc *out = r->e_out + (size_t)l * (size_t)(r->n_max * r->shape->U) + u;
     beam_lc *f = r->f_out + (size_t)l * (size_t)(r->n_max * r->n_max);
     const beam_lane iso = isotropic_weight(r, &v, l, u);
+    const int last = BEAM_NET_ROUNDS - 1;
     for (int i = 0; i < v.n; i++) {
-        const beam_lc e = beam_lc_scale(i == v.k ? r->user[u].gain : -r->user[u].curvature, v.e[i]);
+        const beam_lane coefficient = i == v.k ? r->user[u].gain : -r->user[u].curvature;
+        const beam_lc e = beam_lc_scale(coefficient, last_e(&v)[i]);
         out[i * r->shape->U] = e;
         for (int k = 0; k < v.n; k++) {
-            const beam_lane factor = v.pair->s * gamma_of(&v, k);
-            beam_lc_add_conj_mul(&f[i * v.n_max + k], v.y[k * v.stride], beam_lc_scale(factor, e));
+            const beam_lane factor = v.pair->s[last] * gamma_of(&v, k);
+            beam_lc_add_conj_mul(&f[i * v.n_max + k], source(&v, last, k),
+                                 beam_lc_scale(factor, e));
             if (i != v.k && k != v.k) {
                 beam_lc_add_scaled(&f[i * v.n_max + k], iso, v.G[i * v.n_max + k]);
             }
@@ -215,37 +234,38 @@ static void gamma_adjoint(const pair_view *v, int k, beam_lane gamma_bar, beam_n
     }
 }
 
-/* Adjoint of pair_gradient; leaves the adjoint of e in `x_bar` and adds to `bar`. */
+/* Adjoint of pair_gradient; leaves that of the last e in `x_bar` and of its source in `v_bar`, and
+ * adds to `bar`. */
 static void pair_gradient_adjoint(beam_net_rate *r, int l, int u, const pair_view *v,
-                                  beam_lc *x_bar, beam_net_pair_bar *bar)
+                                  beam_lc *x_bar, beam_lc *v_bar, beam_net_pair_bar *bar)
 {
-    const int U = r->shape->U, n_max = r->n_max;
+    const int U = r->shape->U, n_max = r->n_max, last = BEAM_NET_ROUNDS - 1;
     const beam_lc *out_bar = r->e_bar + (size_t)l * (size_t)(n_max * U) + u;
     const beam_lc *f_bar = r->f_bar + (size_t)l * (size_t)(n_max * n_max);
     beam_lc *G_bar = r->G_bar + (size_t)l * (size_t)(n_max * n_max);
-    beam_lc *y_bar = r->y_bar + (size_t)l * (size_t)(n_max * r->stride) + u;
-    const beam_lane iso = isotropic_weight(r, v, l, u);
+    const beam_lane iso = isotropic_weight(r, v, l, u), s = v->pair->s[last];
     beam_lane weight_bar = {0};
+    memset(v_bar, 0, (size_t)v->n * sizeof *v_bar);
     for (int i = 0; i < v->n; i++) {
         const beam_lane coefficient = i == v->k ? r->user[u].gain : -r->user[u].curvature;
-        const beam_lc E = beam_lc_scale(coefficient, v->e[i]);
+        const beam_lc E = beam_lc_scale(coefficient, last_e(v)[i]);
         beam_lc E_bar = out_bar[i * U];
         for (int k = 0; k < v->n; k++) {
-            const beam_lc F = f_bar[i * n_max + k], y = v->y[k * v->stride];
+            const beam_lc F = f_bar[i * n_max + k], from = source(v, last, k);
             const beam_lane gamma = gamma_of(v, k);
-            beam_lc_add_mul(&E_bar, beam_lc_scale(v->pair->s * gamma, F), y);
-            beam_lc product = {{0}, {0}}; /* conj(y) E */
-            beam_lc_add_conj_mul(&product, y, E);
+            beam_lc_add_mul(&E_bar, beam_lc_scale(s * gamma, F), from);
+            beam_lc product = {{0}, {0}}; /* conj(v) E */
+            beam_lc_add_conj_mul(&product, from, E);
             const beam_lane inner = beam_lc_inner(F, product);
             bar->s += gamma * inner;
-            gamma_adjoint(v, k, v->pair->s * inner, bar);
-            beam_lc_add_conj_mul(&y_bar[k * v->stride], F, beam_lc_scale(v->pair->s * gamma, E));
+            gamma_adjoint(v, k, s * inner, bar);
+            beam_lc_add_conj_mul(&v_bar[k], F, beam_lc_scale(s * gamma, E));
             if (i != v->k && k != v->k) {
                 weight_bar += beam_lc_inner(F, v->G[i * n_max + k]);
                 beam_lc_add_scaled(&G_bar[i * n_max + k], iso, F);
             }
         }
-        const beam_lane c_bar = beam_lc_inner(E_bar, v->e[i]);
+        const beam_lane c_bar = beam_lc_inner(E_bar, last_e(v)[i]);
         if (i == v->k) {
             r->user_bar[u].gain += c_bar;
         } else {
@@ -256,41 +276,54 @@ static void pair_gradient_adjoint(beam_net_rate *r, int l, int u, const pair_vie
     isotropic_adjoint(r, v, l, u, weight_bar, bar);
 }
 
-/* From the adjoint of e through e = y + s z to that of s, z and y. */
-static void apply_errors_adjoint(beam_net_rate *r, const pair_view *v, const beam_lc *x_bar,
-                                 beam_lc *y_bar, beam_net_pair_bar *bar)
-{
-    for (int i = 0; i < v->n; i++) {
-        const beam_lc e_bar = x_bar[i];
-        beam_lc_add_scaled(&y_bar[i * v->stride], beam_lane_all(1), e_bar);
-        bar->s += beam_lc_inner(e_bar, v->z[i]);
-        r->z_bar[i] = beam_lc_scale(v->pair->s, e_bar);
-    }
-    bar->t += -bar->s * v->pair->s / (2 * v->pair->t_smooth);
-}
-
-/* Adjoint of errors(): bar->t and r->z_bar in. */
-static void errors_adjoint(beam_net_rate *r, int l, const pair_view *v, beam_lc *y_bar,
-                           beam_net_pair_bar *bar)
+/* Adjoint of errors(): r->z_bar and t_bar in; adds to v_bar, G_bar and `bar`. */
+static void errors_adjoint(beam_net_rate *r, int l, const pair_view *v, int round, beam_lane t_bar,
+                           beam_lc *v_bar, beam_net_pair_bar *bar)
 {
     beam_lc *G_bar = r->G_bar + (size_t)l * (size_t)(r->n_max * r->n_max);
+    const beam_lc *z = v->z + round * v->n_max;
     for (int i = 0; i < v->n; i++) {
         const beam_lane gamma = gamma_of(v, i);
-        const beam_lc y = v->y[i * v->stride];
-        gamma_adjoint(v, i, bar->t * beam_lc_inner(v->z[i], y), bar);
-        beam_lc_add_scaled(&r->z_bar[i], bar->t * gamma, y);
-        beam_lc_add_scaled(&y_bar[i * v->stride], bar->t * gamma, v->z[i]);
+        const beam_lc from = source(v, round, i);
+        gamma_adjoint(v, i, t_bar * beam_lc_inner(z[i], from), bar);
+        beam_lc_add_scaled(&r->z_bar[i], t_bar * gamma, from);
+        beam_lc_add_scaled(&v_bar[i], t_bar * gamma, z[i]);
     }
     for (int k = 0; k < v->n; k++) {
         const beam_lane gamma = gamma_of(v, k);
-        const beam_lc y = v->y[k * v->stride], scaled = beam_lc_scale(gamma, y);
-        beam_lc sum = {{0}, {0}}; /* adjoint of gamma_k y_k */
+        const beam_lc from = source(v, round, k), scaled = beam_lc_scale(gamma, from);
+        beam_lc sum = {{0}, {0}}; /* adjoint of gamma_k v_k */
         for (int i = 0; i < v->n; i++) {
             beam_lc_add_conj_mul(&sum, v->G[i * v->n_max + k], r->z_bar[i]);
             beam_lc_add_conj_mul(&G_bar[i * v->n_max + k], scaled, r->z_bar[i]);
         }
-        gamma_adjoint(v, k, beam_lc_inner(sum, y), bar);
-        beam_lc_add_scaled(&y_bar[k * v->stride], gamma, sum);
+        gamma_adjoint(v, k, beam_lc_inner(sum, from), bar);
+        beam_lc_add_scaled(&v_bar[k], gamma, sum);
+    }
+}
+
+/* Adjoint of find_errors, last round first. In: that of the last e (x_bar), of its source (v_bar),
+ * of its s (bar->s) and t_smooth (t_bar). Both arrays are used up. */
+static void find_errors_adjoint(beam_net_rate *r, int l, int u, const pair_view *v, beam_lane t_bar,
+                                beam_lc *x_bar, beam_lc *v_bar, beam_net_pair_bar *bar)
+{
+    beam_lc *y_bar = r->y_bar + (size_t)l * (size_t)(r->n_max * r->stride) + u;
+    for (int round = BEAM_NET_ROUNDS - 1; round >= 0; round--) {
+        const beam_lane s = v->pair->s[round];
+        for (int i = 0; i < v->n; i++) {
+            beam_lc_add_scaled(&y_bar[i * v->stride], beam_lane_all(1), x_bar[i]);
+            bar->s += beam_lc_inner(x_bar[i], v->z[round * v->n_max + i]);
+            r->z_bar[i] = beam_lc_scale(s, x_bar[i]);
+        }
+        t_bar -= bar->s * s / (2 * v->pair->t_smooth[round]);
+        bar->smooth += t_bar;
+        errors_adjoint(r, l, v, round, t_bar, v_bar, bar);
+        memcpy(x_bar, v_bar, (size_t)v->n * sizeof *x_bar);
+        memset(v_bar, 0, (size_t)v->n * sizeof *v_bar);
+        t_bar = bar->s = beam_lane_all(0);
+    }
+    for (int i = 0; i < v->n; i++) {
+        beam_lc_add_scaled(&y_bar[i * v->stride], beam_lane_all(1), x_bar[i]);
     }
 }
 
@@ -315,17 +348,16 @@ static void own_backward(beam_net_rate *r, int u)
     r->level_bar[BEAM_NET_OWN_ISOTROPIC] += bar_u->noise * v.eps2 * root;
     bar.frobenius2 += bar_u->noise * r->level[BEAM_NET_OWN_ISOTROPIC] * v.eps2 / (2 * root);
     for (int i = 0; i < v.n; i++) {
-        beam_lc_add_scaled(&x_bar[i], 2 * (i == v.k ? bar_u->signal : bar_u->noise), v.e[i]);
+        beam_lc_add_scaled(&x_bar[i], 2 * (i == v.k ? bar_u->signal : bar_u->noise), last_e(&v)[i]);
     }
-    apply_errors_adjoint(r, &v, x_bar, y_bar, &bar);
+    find_errors_adjoint(r, l, u, &v, beam_lane_all(0), x_bar, r->v_bar + l * r->n_max, &bar);
     const beam_lane level = r->level[BEAM_NET_OWN], p = v.G[v.k * v.n_max + v.k].re;
-    const beam_lane t_eps2 = bar.t * v.eps2, own = v.pair->own, other = v.pair->other;
+    const beam_lane t_eps2 = bar.smooth * v.eps2, own = v.pair->own, other = v.pair->other;
     r->level_bar[BEAM_NET_OWN] += t_eps2 * (own * own * p * p + other * other * v.pair->frobenius2);
     bar.own += 2 * t_eps2 * (1 + level) * own * p * p;
     G_bar[v.k * v.n_max + v.k].re += 2 * t_eps2 * (1 + level) * own * own * p;
     bar.other += 2 * t_eps2 * level * other * v.pair->frobenius2;
     bar.frobenius2 += t_eps2 * level * other * other;
-    errors_adjoint(r, l, &v, y_bar, &bar);
     /* own = Q/(S+Q), other = 1 - own, Q = 1 + cross + own cell, S = |y_k|^2 */
     const beam_lane share = user->nominal + user->nominal_noise, share2 = share * share;
     const beam_lane split = bar.own - bar.other;
@@ -351,22 +383,21 @@ static void cross_backward(beam_net_rate *r, int l, int u)
     const beam_lane root = beam_lane_sqrt(r->frobenius2[l] + tiny);
     const beam_lane level = r->level[BEAM_NET_CROSS];
     const beam_lane level_iso = r->level[BEAM_NET_CROSS_ISOTROPIC];
-    beam_lc *y_bar = r->y_bar + (size_t)l * (size_t)(r->n_max * r->stride) + u;
     beam_lc *x_bar = r->x_bar + l * r->n_max;
     beam_net_pair_bar bar = r->pair_bar[l];
     r->level_bar[BEAM_NET_CROSS_ISOTROPIC] += cross_bar * v.pair->isotropic * eps2 * root;
     bar.isotropic += cross_bar * level_iso * eps2 * root;
     bar.frobenius2 += cross_bar * level_iso * v.pair->isotropic * eps2 / (2 * root);
     for (int i = 0; i < v.n; i++) {
-        beam_lc_add_scaled(&x_bar[i], 2 * cross_bar, v.e[i]);
+        beam_lc_add_scaled(&x_bar[i], 2 * cross_bar, last_e(&v)[i]);
     }
-    apply_errors_adjoint(r, &v, x_bar, y_bar, &bar);
     /* phi = iso/t', t' = t + iso */
-    bar.t -= bar.isotropic * v.pair->isotropic / v.pair->t_smooth;
-    const beam_lane iso_bar = bar.isotropic / v.pair->t_smooth + bar.t;
+    const beam_lane t_last = v.pair->t_smooth[BEAM_NET_ROUNDS - 1];
+    find_errors_adjoint(r, l, u, &v, -bar.isotropic * v.pair->isotropic / t_last, x_bar,
+                        r->v_bar + l * r->n_max, &bar);
+    const beam_lane iso_bar = bar.isotropic / t_last + bar.smooth;
     r->level_bar[BEAM_NET_CROSS] += iso_bar * eps2 * r->frobenius2[l];
     r->frobenius2_bar[l] += bar.frobenius2 + iso_bar * level * eps2;
-    errors_adjoint(r, l, &v, y_bar, &bar);
 }
 
 /* The gradients of all pairs of a user feed the adjoints of its a and b, these the own pair's
@@ -379,7 +410,8 @@ void NET(rate_backward)(beam_net_rate *r)
         memset(r->pair_bar, 0, (size_t)L * sizeof *r->pair_bar);
         for (int l = 0; l < L; l++) {
             const pair_view v = view(r, l, u);
-            pair_gradient_adjoint(r, l, u, &v, r->x_bar + l * n_max, r->pair_bar + l);
+            pair_gradient_adjoint(r, l, u, &v, r->x_bar + l * n_max, r->v_bar + l * n_max,
+                                  r->pair_bar + l);
         }
         own_backward(r, u);
         for (int l = 0; l < L; l++) {

@@ -2,7 +2,8 @@
  * the adjoint of both (Hessian-vector products of the layers' gradient features). Internal.
  *
  * For user u and station l with rows w_i, y_i = h^H w_i, G_ik = w_k^H w_i, the errors
- *     Delta = s sum_k gamma_k w_k conj(y_k),   x = h + Delta,   e_i = x^H w_i = y_i + s z_i
+ *     Delta = s sum_k gamma_k w_k conj(v_k),   x = h + Delta,   e_i = x^H w_i = y_i + s z_i,
+ * v = y in the first round and the last e in the next,
  * are, for small radii, the worst ones: gamma = 1 towards other cells' users (more interference);
  * for the own user gamma = -Den/(S+Den) for its beam and S/(S+Den) for the other rows (less signal,
  * more interference). s = eps/sqrt(t') with t' = |Delta/s|^2 + smoothing: near the nulls h^H w = 0
@@ -26,12 +27,15 @@ enum { /* smoothing levels, as factors of eps^2 */
        BEAM_NET_LEVELS
 };
 
+/* Rounds in which the errors are found: each takes the products e of the last one for y. */
+enum { BEAM_NET_ROUNDS = 2 };
+
 /* One (station, user) pair. */
 typedef struct beam_net_pair {
-    beam_lane s, t_smooth; /* s = eps/sqrt(t_smooth) */
-    beam_lane isotropic;   /* cross: share phi of the errors that is isotropic */
-    beam_lane own, other;  /* own pair: gamma is -own for the beam, +other for the other rows */
-    beam_lane frobenius2;  /* own pair: |R - v v^H|_F^2 */
+    beam_lane s[BEAM_NET_ROUNDS], t_smooth[BEAM_NET_ROUNDS]; /* s = eps/sqrt(t_smooth) */
+    beam_lane isotropic;  /* cross: share phi of the errors that is isotropic */
+    beam_lane own, other; /* own pair: gamma is -own for the beam, +other for the other rows */
+    beam_lane frobenius2; /* own pair: |R - v v^H|_F^2 */
 } beam_net_pair;
 
 typedef struct beam_net_user {
@@ -43,7 +47,7 @@ typedef struct beam_net_user {
 
 /* Adjoints of one pair's scalars. */
 typedef struct beam_net_pair_bar {
-    beam_lane s, t, own, other, frobenius2, isotropic;
+    beam_lane s, smooth, own, other, frobenius2, isotropic;
 } beam_net_pair_bar;
 
 typedef struct beam_net_rate {
@@ -55,7 +59,7 @@ typedef struct beam_net_rate {
     const beam_lane *eps2, *beta; /* [L][U], [U] */
     beam_lane level[BEAM_NET_LEVELS];
     const beam_lc *y, *G;  /* [L][n_max][stride], [L][n_max][n_max] */
-    beam_lc *z, *e;        /* [L][U][n_max] */
+    beam_lc *z, *e;        /* [L][U][rounds][n_max] */
     beam_net_pair *pair;   /* [L][U] */
     beam_net_user *user;   /* [U] */
     beam_lane *frobenius2; /* [L] |R_l|_F^2 */
@@ -67,8 +71,8 @@ typedef struct beam_net_rate {
     beam_net_user *user_bar;
     beam_lane *frobenius2_bar;
     beam_lane level_bar[BEAM_NET_LEVELS];
-    beam_lc *z_bar, *x_bar;      /* [n_max], [L][n_max]: of z and of e of one user */
-    beam_net_pair_bar *pair_bar; /* [L] of one user */
+    beam_lc *z_bar, *x_bar, *v_bar; /* [n_max], [L][n_max] twice: of z, e and what z is made of */
+    beam_net_pair_bar *pair_bar;    /* [L] of one user */
 } beam_net_rate;
 
 /* Arrays for shapes of up to these sizes, but for y, G and their adjoints, which the caller owns.
