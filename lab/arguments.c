@@ -32,7 +32,8 @@ int lab_complain_file(const char *path, const beam_error *err)
 
 static void print_option(const lab_option *option)
 {
-    static const char *const forms[] = {"", " TEXT", " INTEGER", " NUMBER", " NUMBER ...", " "};
+    static const char *const forms[] = {"",        " TEXT",       " [TEXT]", " INTEGER",
+                                        " NUMBER", " NUMBER ...", " "};
     char left[96];
     snprintf(left, sizeof left, "--%s%s%s", option->name, forms[option->kind],
              option->kind == LAB_OPTION_CHOICE ? option->choices : "");
@@ -127,6 +128,11 @@ static int parse_option(const lab_option *option, const char *inline_value, int 
         *(bool *)option->value = true;
         return LAB_EXIT_OK;
     }
+    if (option->kind == LAB_OPTION_MAYBE && !inline_value &&
+        (*i + 1 >= argc || argv[*i + 1][0] == '-')) {
+        *(const char **)option->value = "";
+        return LAB_EXIT_OK;
+    }
     if (!inline_value && *i + 1 >= argc) {
         return lab_complain("--%s: needs a value", option->name);
     }
@@ -135,6 +141,7 @@ static int parse_option(const lab_option *option, const char *inline_value, int 
     int rc = LAB_EXIT_OK;
     switch (option->kind) {
     case LAB_OPTION_TEXT:
+    case LAB_OPTION_MAYBE:
         *(const char **)option->value = word;
         break;
     case LAB_OPTION_INTEGER:

@@ -11,6 +11,7 @@ enum { LAB_EXIT_OK = 0, LAB_EXIT_FAILED = 1, LAB_EXIT_USAGE = 2, LAB_EXIT_HELP =
 typedef enum lab_option_kind {
     LAB_OPTION_FLAG,    /* bool: set to true */
     LAB_OPTION_TEXT,    /* const char * */
+    LAB_OPTION_MAYBE,   /* const char *: the next word unless it is an option; "" without one */
     LAB_OPTION_INTEGER, /* int in [low, high] */
     LAB_OPTION_NUMBER,  /* double in [low, high] */
     LAB_OPTION_NUMBERS, /* lab_numbers: one or more numbers in [low, high], as words or separated by

@@ -21,6 +21,7 @@ typedef struct lab_bench {
     int points; /* per front */
     uint64_t first_seed;
     const char *golden; /* folder of NAME.json and NAME.reference.json; NULL: none */
+    const char *model;  /* file of the network's; NULL: the model built in */
     bool quiet;         /* no text */
     lab_bench_row *rows;
     int row_count, row_room;
@@ -53,6 +54,7 @@ beam_code lab_bench_golden(lab_bench *self,
                            beam_error *err); /* time and hypervolume on golden scenes */
 beam_code lab_bench_repairs(lab_bench *self,
                             beam_error *err); /* mode paper with repairs on and off */
+beam_code lab_bench_network(lab_bench *self, beam_error *err); /* the network's answers */
 beam_code lab_bench_evidence(lab_bench *self,
                              beam_error *err); /* designs under the worst admissible error */
 

@@ -19,6 +19,7 @@ static const struct lab_section {
     {"track", lab_bench_track},       {"front", lab_bench_front},
     {"sizes", lab_bench_sizes},       {"golden", lab_bench_golden},
     {"repairs", lab_bench_repairs},   {"evidence", lab_bench_evidence},
+    {"network", lab_bench_network},
 };
 enum { SECTION_COUNT = sizeof SECTIONS / sizeof SECTIONS[0] };
 
@@ -90,13 +91,15 @@ int lab_command_bench(int argc, char **argv)
     const char *only = NULL, *json = NULL;
     const lab_option options[] = {
         {"only", LAB_OPTION_TEXT, &only, 0, 0, NULL,
-         "list of evaluate,solve,track,front,sizes,golden,repairs,evidence"},
+         "list of evaluate,solve,track,front,sizes,golden,repairs,evidence,network"},
         {"scenes", LAB_OPTION_INTEGER, &bench.scenes, 1, 10000, NULL, "random scenes, default 20"},
         {"frames", LAB_OPTION_INTEGER, &bench.frames, 2, 1000000, NULL,
          "of each of three tracks, default 500"},
         {"points", LAB_OPTION_INTEGER, &bench.points, 2, 10000, NULL, "per front, default 33"},
         {"golden", LAB_OPTION_TEXT, &bench.golden, 0, 0, NULL,
          "folder of scenes with references (tests/golden); without it no golden, repairs"},
+        {"model", LAB_OPTION_TEXT, &bench.model, 0, 0, NULL,
+         "file for section network, default: the one built in"},
         {"seed", LAB_OPTION_INTEGER, &seed, 0, 2147483647, NULL, "of the first scene, default 1"},
         {"clock", LAB_OPTION_CHOICE, &clock, 0, 0, "wall|cpu",
          "default wall; cpu where others use the machine too"},

@@ -1,10 +1,13 @@
-/* beamlab evaluate: nothing in a solution file is believed. */
+/* beamlab evaluate: nothing in a solution file is believed; and of a model, what it is worth. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lab/arguments.h"
 #include "lab/commands.h"
+#include "lab/evaluate_families.h"
+#include "lab/evaluate_model.h"
 #include "lab/format.h"
 #include "lab/hypervolume.h"
 #include "lab/owned.h"
@@ -198,11 +201,44 @@ static int evaluate_files(lab_check *check, const char *const *path, const char 
     return rc;
 }
 
+static int evaluate_model(const char *path, const char *family, bool track,
+                          lab_evaluate_options *options)
+{
+    beam_error err;
+    options->family = family && strcmp(family, "all") != 0 ? lab_evaluate_family_find(family) : -1;
+    if (options->family < 0 && family && strcmp(family, "all") != 0) {
+        return lab_complain("--family: \"%s\" is none of paper, n8, n16, n64, users, overload, "
+                            "stations, targets, spread, sizes, all",
+                            family);
+    }
+    if (track && options->json) {
+        return lab_complain("--track: prints a table only");
+    }
+    if (!family) {
+        options->family = lab_evaluate_family_find("paper");
+    }
+    lab_model *model = lab_model_default(path[0] ? path : NULL, &err);
+    if (!model) {
+        return lab_complain_file(path[0] ? path : "built-in model", &err);
+    }
+    const beam_code code =
+        track ? lab_evaluate_track(model, options, &err) : lab_evaluate_model(model, options, &err);
+    lab_model_destroy(&model);
+    if (code) {
+        lab_complain("evaluate: %s%s%s", err.field, err.field[0] ? ": " : "", err.text);
+        return LAB_EXIT_FAILED;
+    }
+    return LAB_EXIT_OK;
+}
+
 int lab_command_evaluate(int argc, char **argv)
 {
     lab_check check = {.rtol = 1e-6, .btol = 1e-9};
-    const char *reference = NULL;
-    int count = 33;
+    lab_evaluate_options o = {
+        .scenes = 100, .points = 33, .reference_points = 129, .threads = 1, .frames = 200};
+    const char *reference = NULL, *model = NULL, *family = NULL;
+    int count = 33, seed = 1;
+    bool track = false, no_times = false;
     const lab_option options[] = {
         {"rtol", LAB_OPTION_NUMBER, &check.rtol, 0, 1, NULL,
          "accepted relative difference, default 1e-6"},
@@ -214,16 +250,47 @@ int lab_command_evaluate(int argc, char **argv)
          "reference front for the hypervolume"},
         {"count", LAB_OPTION_INTEGER, &count, 1, 100000, NULL,
          "entries that were asked for, default 33"},
+        {"model", LAB_OPTION_MAYBE, &model, 0, 0, NULL,
+         "judge a model on fresh scenes; without a file the one built in"},
+        {"scenes", LAB_OPTION_INTEGER, &o.scenes, 1, 100000, NULL,
+         "of --model, per family, or tracks, default 100"},
+        {"seed", LAB_OPTION_INTEGER, &seed, 0, 2147483647, NULL, "of --model, default 1"},
+        {"family", LAB_OPTION_TEXT, &family, 0, 0, NULL,
+         "of --model: paper (default), n8, n16, n64, users, overload, stations, targets, spread, "
+         "sizes, all"},
+        {"points", LAB_OPTION_INTEGER, &o.points, 2, 10000, NULL,
+         "of --model: per front, default 33"},
+        {"reference-points", LAB_OPTION_INTEGER, &o.reference_points, 2, 10000, NULL,
+         "of --model: of the reference fronts, default 129"},
+        {"refine", LAB_OPTION_INTEGER, &o.refine, 0, 1e6, NULL,
+         "of --model: also with at most so many quasi-Newton iterations per point"},
+        {"threads", LAB_OPTION_INTEGER, &o.threads, 1, 256, NULL, "of --model, default 1"},
+        {"no-times", LAB_OPTION_FLAG, &no_times, 0, 0, NULL, "of --model: hypervolumes only"},
+        {"track", LAB_OPTION_FLAG, &track, 0, 0, NULL,
+         "of --model: warm starts on moving scenes against the layers run"},
+        {"frames", LAB_OPTION_INTEGER, &o.frames, 20, LAB_TRACK_FRAMES_MOST, NULL,
+         "of --track, default 200"},
+        {"json", LAB_OPTION_FLAG, &o.json, 0, 0, NULL, "of --model: one JSON object"},
     };
     const lab_command_line line = {
-        .usage = "evaluate SCENE.json SOLUTION.json [--reference REF.json]",
-        .about = "Recomputes every number of a solution file; exit status 1 if one is wrong.",
+        .usage = "evaluate SCENE.json SOLUTION.json [--reference REF.json] | evaluate --model "
+                 "[FILE] [--scenes N]",
+        .about = "Recomputes every number of a solution file; exit status 1 if one is wrong. With "
+                 "--model: how good a model is on scenes that it has never seen.",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .least_words = 2,
         .most_words = 2};
     const char *path[2];
     int words;
     const int rc = lab_arguments_parse(&line, argc, argv, path, &words);
-    return rc ? rc : evaluate_files(&check, path, reference, count);
+    if (rc) {
+        return rc;
+    }
+    if (words != (model ? 0 : 2)) {
+        return lab_complain("usage: beamlab %s", line.usage);
+    }
+    o.seed = (uint64_t)seed;
+    o.timing = !no_times;
+    return model ? evaluate_model(model, family, track, &o)
+                 : evaluate_files(&check, path, reference, count);
 }

@@ -13,9 +13,10 @@ typedef struct lab_run_options {
     beam_method method; /* BOBLRBF, CLASSICAL, PAPER or NETWORK */
     int threads;
     int refine; /* quasi-Newton iterations added per point by the default solver, 0: none */
-    const char *model_path; /* of the network; NULL: the model built in */
-    int max_iterations;     /* of the default solver; 0: its default */
-    double time_limit_us;   /* per point of the default solver and of paper; 0: none */
+    const char *model_path;        /* of the network; NULL: the model built in */
+    const struct lab_model *model; /* already read: model_path is not looked at; NULL: read it */
+    int max_iterations;            /* of the default solver; 0: its default */
+    double time_limit_us;          /* per point of the default solver and of paper; 0: none */
     beam_classical classical;
     beam_sensing_design sensing;
     beam_paper_options paper; /* preferences: K of solve; front sets it to its points */

@@ -47,7 +47,7 @@ typedef struct net_job {
     lab_run *run;
     const lab_scene *scene;
     const lab_run_options *options;
-    lab_model *model;
+    const lab_model *model;
     net_worker *workers;
     int worker_count, count;
     double *tradeoffs;    /* [count] of the pass */
@@ -115,7 +115,6 @@ static void job_clear(net_job *job)
         lab_inference_clear(&job->workers[i].inference);
     }
     free(job->workers);
-    lab_model_destroy(&job->model);
 }
 
 /* Room for a pass of `count` more points after those there are. */
@@ -273,8 +272,11 @@ beam_code lab_network_run(lab_run *run, const lab_scene *scene, const lab_run_op
 {
     const int points = run->solution->count;
     const bool scanned = front && points > 1;
-    net_job job = {.run = run, .scene = scene, .options = options};
-    job.model = lab_model_default(options->model_path, err);
+    lab_model *read = options->model ? NULL : lab_model_default(options->model_path, err);
+    net_job job = {.run = run,
+                   .scene = scene,
+                   .options = options,
+                   .model = options->model ? options->model : read};
     beam_code code = job.model ? workers_create(&job, err) : err->code;
     const int64_t start = lab_clock_ns();
     code = code ? code : set_ideal(&job, err);
@@ -292,5 +294,6 @@ beam_code lab_network_run(lab_run *run, const lab_scene *scene, const lab_run_op
         code = choose(&job, first, k, err);
     }
     job_clear(&job);
+    lab_model_destroy(&read);
     return code;
 }
