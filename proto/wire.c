@@ -30,12 +30,15 @@ static const struct {
     {BEAM_WIRE_PREFERENCE_GET, &beamd__preference_get__descriptor},
     {BEAM_WIRE_STATUS_REQUEST, &beamd__status_request__descriptor},
     {BEAM_WIRE_CLUSTER_LIST_REQUEST, &beamd__cluster_list_request__descriptor},
+    {BEAM_WIRE_MODEL_GET, &beamd__model_get__descriptor},
+    {BEAM_WIRE_MODEL_RELOAD, &beamd__model_reload__descriptor},
     {BEAM_WIRE_ACK, &beamd__ack__descriptor},
     {BEAM_WIRE_ERROR, &beamd__error__descriptor},
     {BEAM_WIRE_SOLUTION, &beamd__solution__descriptor},
     {BEAM_WIRE_PREFERENCE_REPLY, &beamd__preference_reply__descriptor},
     {BEAM_WIRE_STATUS_REPLY, &beamd__status_reply__descriptor},
     {BEAM_WIRE_CLUSTER_LIST_REPLY, &beamd__cluster_list_reply__descriptor},
+    {BEAM_WIRE_MODEL_REPLY, &beamd__model_reply__descriptor},
 };
 
 int beam_wire_fail(beam_wire_error *err, Beamd__ErrorCode code, const char *field,

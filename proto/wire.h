@@ -55,12 +55,15 @@ typedef enum beam_wire_type {
     BEAM_WIRE_PREFERENCE_GET = 8,
     BEAM_WIRE_STATUS_REQUEST = 9,
     BEAM_WIRE_CLUSTER_LIST_REQUEST = 10,
+    BEAM_WIRE_MODEL_GET = 11,
+    BEAM_WIRE_MODEL_RELOAD = 12,
     BEAM_WIRE_ACK = 64,
     BEAM_WIRE_ERROR = 65,
     BEAM_WIRE_SOLUTION = 66,
     BEAM_WIRE_PREFERENCE_REPLY = 67,
     BEAM_WIRE_STATUS_REPLY = 68,
-    BEAM_WIRE_CLUSTER_LIST_REPLY = 69
+    BEAM_WIRE_CLUSTER_LIST_REPLY = 69,
+    BEAM_WIRE_MODEL_REPLY = 70
 } beam_wire_type;
 
 /* Why a message was refused: goes into an Error as it is. */

@@ -28,6 +28,9 @@ const wire_golden GOLDEN[GOLDENS] = {
     {"preference_reply", BEAM_WIRE_PREFERENCE_REPLY, sizeof(Beamd__PreferenceReply)},
     {"status_reply", BEAM_WIRE_STATUS_REPLY, sizeof(Beamd__StatusReply)},
     {"cluster_list_reply", BEAM_WIRE_CLUSTER_LIST_REPLY, sizeof(Beamd__ClusterListReply)},
+    {"model_get", BEAM_WIRE_MODEL_GET, sizeof(Beamd__ModelGet)},
+    {"model_reload", BEAM_WIRE_MODEL_RELOAD, sizeof(Beamd__ModelReload)},
+    {"model_reply", BEAM_WIRE_MODEL_REPLY, sizeof(Beamd__ModelReply)},
 };
 
 golden golden_read(const char *name)

@@ -112,8 +112,20 @@ def messages():
     yield "preference_reply", 67, pb.PreferenceReply(preference=pb.Preference(u1=0.6, u2=0.8), **echo)
     yield "status_reply", 68, pb.StatusReply(
         version="0.1.0", draining=True, uptime_s=3600.5, solver_threads=2, max_clusters=64, messages_received=100,
-        solutions_sent=90, errors_sent=3, clusters=[cluster_status("north-7"), cluster_status("south_2.b")], **echo)
+        solutions_sent=90, errors_sent=3, clusters=[cluster_status("north-7"), cluster_status("south_2.b")],
+        method=pb.METHOD_NETWORK, model_name="north site", model_sha256="0123456789abcdef" * 4, **echo)
     yield "cluster_list_reply", 69, pb.ClusterListReply(clusters=[cluster_status("north-7")], **echo)
+
+    yield "model_get", 11, pb.ModelGet(**head)
+    yield "model_reload", 12, pb.ModelReload(file="/var/lib/beamd/north.beamnet", **head)
+    yield "model_reply", 70, pb.ModelReply(
+        model=pb.Model(
+            name="north site", kind="mlp", layers=12, width=64, parameters=123456, stations=3, antennas=5, users=6,
+            targets=2, sensing_rows=4, sha256="0123456789abcdef" * 4, source="/var/lib/beamd/north.beamnet",
+            creator="beamlab 0.1.0", families="recorded", command="beamlab train --scenes north --seed 7",
+            data_seed=2**63 + 7, steps=20000, samples=2**33, created_unix_s=1700000000, held_out_scenes=100,
+            held_out_loss=0.125, held_out_ratio_median=0.984375, held_out_ratio_p5=0.96875),
+        method=pb.METHOD_NETWORK, loads=3, refused=1, **echo)
 
 
 def complete(message, path):
@@ -132,7 +144,7 @@ def main():
     different = []
     for number, (name, kind, message) in enumerate(messages()):
         complete(message, name)
-        cluster = "" if name in ("cluster_list_request", "cluster_list_reply") else CLUSTER
+        cluster = "" if name.startswith(("cluster_list_", "model_")) else CLUSTER
         data = frame(kind, cluster, 42 + 2**32 * number, message)
         path = HERE / f"{name}.bin"
         if "--check" not in sys.argv:
