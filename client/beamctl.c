@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "beamctl.h"
 
@@ -33,6 +34,8 @@ static const char USAGE[] =
     "  clusters                        registered clusters and their sizes\n"
     "  preference get CLUSTER          the trade-off in use\n"
     "  preference set CLUSTER TAU      TAU from 0, communication only, to 1, sensing only\n"
+    "  model                           the network's model: sizes, checksum, training\n"
+    "  model reload [FILE]             read FILE, or the configured model again, and use it\n"
     "  watch CLUSTER                   published solutions as they come\n"
     "\n"
     "options\n"
@@ -111,6 +114,39 @@ static int run_preference(beamc_client *client, const beamctl_settings *s, int a
     return EXIT_SUCCESS;
 }
 
+/* The daemon's directory is another: it gets a path that does not depend on it. */
+static bool absolute_path(const char *file, char *out, size_t size)
+{
+    char here[4096];
+    const int n = file[0] == '/'                      ? snprintf(out, size, "%s", file)
+                  : getcwd(here, sizeof here) != NULL ? snprintf(out, size, "%s/%s", here, file)
+                                                      : -1;
+    return n > 0 && (size_t)n < size;
+}
+
+static int run_model(beamc_client *client, const beamctl_settings *s, int argc, char **argv)
+{
+    beamc_model_state state;
+    beamc_error err;
+    beamc_code code;
+    if (argc == 1) {
+        code = beamc_model_get(client, s->timeout_ms, &state, &err);
+    } else if (argc <= 3 && strcmp(argv[1], "reload") == 0) {
+        char path[512];
+        if (argc == 3 && !absolute_path(argv[2], path, sizeof path)) {
+            return wrong_usage("the path of FILE is longer than 511 bytes");
+        }
+        code = beamc_model_reload(client, argc == 3 ? path : NULL, s->timeout_ms, &state, &err);
+    } else {
+        return wrong_usage("model takes nothing, or 'reload [FILE]'");
+    }
+    if (code) {
+        return fail(&err);
+    }
+    beamctl_print_model(&state, s->json);
+    return EXIT_SUCCESS;
+}
+
 static int run_watch(beamc_client *client, const beamctl_settings *s, const char *cluster)
 {
     beamc_error err;
@@ -155,6 +191,8 @@ static int run(const beamctl_settings *s, int argc, char **argv)
         status = run_clusters(client, s);
     } else if (strcmp(argv[0], "preference") == 0) {
         status = run_preference(client, s, argc, argv);
+    } else if (strcmp(argv[0], "model") == 0) {
+        status = run_model(client, s, argc, argv);
     } else if (strcmp(argv[0], "watch") == 0 && argc == 2) {
         status = run_watch(client, s, argv[1]);
     } else {

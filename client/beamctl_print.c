@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <jansson.h>
 
@@ -98,6 +99,17 @@ static void print_cluster(const beamc_cluster_status *c)
     }
 }
 
+static void print_method(const beamc_status *s)
+{
+    if (!s->model_name[0]) {
+        printf("solves by %s; no model of the network is loaded\n",
+               beamc_method_text(BEAMC_METHOD_BOBLRBF));
+    } else {
+        printf("solves by %s; model \"%s\", sha256 %.16s...\n", beamc_method_text(s->method),
+               s->model_name, s->model_sha256);
+    }
+}
+
 void beamctl_print_status(const beamc_status *s, bool json)
 {
     if (json) {
@@ -107,6 +119,14 @@ void beamctl_print_status(const beamc_status *s, bool json)
         json_object_set_new(o, "messages_received", json_count(s->messages_received));
         json_object_set_new(o, "solutions_sent", json_count(s->solutions_sent));
         json_object_set_new(o, "errors_sent", json_count(s->errors_sent));
+        json_object_set_new(o, "method", json_string(beamc_method_text(s->method)));
+        if (s->model_name[0]) {
+            json_object_set_new(
+                o, "model",
+                json_pack("{s:s,s:s}", "name", s->model_name, "sha256", s->model_sha256));
+        } else {
+            json_object_set_new(o, "model", json_null());
+        }
         json_object_set_new(o, "clusters", clusters_json(s));
         print_json(o);
         return;
@@ -117,6 +137,7 @@ void beamctl_print_status(const beamc_status *s, bool json)
            " errors sent, %zu of %u clusters\n",
            s->messages_received, s->solutions_sent, s->errors_sent, s->cluster_count,
            s->max_clusters);
+    print_method(s);
     for (size_t k = 0; k < s->cluster_count; k++) {
         print_cluster(&s->clusters[k]);
     }
@@ -229,4 +250,85 @@ void beamctl_print_solution(const beamc_answer *answer, bool json, unsigned long
            s->warm ? ", warm" : "", s->repeat ? ", repeat" : "");
     fflush(stdout);
     ++*lines;
+}
+
+static void model_json(const beamc_model_state *state)
+{
+    const beamc_model *m = &state->model;
+    json_t *o = json_pack("{s:b,s:s,s:o,s:o}", "loaded", (int)state->loaded, "method",
+                          beamc_method_text(state->method), "loads", json_count(state->loads),
+                          "refused", json_count(state->refused));
+    if (state->loaded) {
+        json_t *size = json_null();
+        if (m->stations > 0) {
+            size = json_pack("{s:i,s:i,s:i,s:i,s:i}", "stations", (int)m->stations, "antennas",
+                             (int)m->antennas, "users", (int)m->users, "targets", (int)m->targets,
+                             "sensing_rows", (int)m->sensing_rows);
+        }
+        json_t *training = json_pack(
+            "{s:s,s:s,s:s,s:o,s:o,s:o,s:I}", "creator", m->creator, "command", m->command, "data",
+            m->families, "seed", json_count(m->data_seed), "steps", json_count(m->steps), "samples",
+            json_count(m->samples), "created_unix_s", (json_int_t)m->created_unix_s);
+        json_t *held_out = json_null();
+        if (m->held_out_scenes > 0) {
+            held_out = json_pack("{s:o,s:f,s:f,s:f}", "scenes", json_count(m->held_out_scenes),
+                                 "loss", m->held_out_loss, "ratio_median", m->held_out_ratio_median,
+                                 "ratio_p5", m->held_out_ratio_p5);
+        }
+        json_object_set_new(o, "model",
+                            json_pack("{s:s,s:s,s:i,s:i,s:o,s:o,s:s,s:s,s:o,s:o}", "name", m->name,
+                                      "kind", m->kind, "layers", (int)m->layers, "width",
+                                      (int)m->width, "parameters", json_count(m->parameters),
+                                      "size", size, "sha256", m->sha256, "source", m->source,
+                                      "training", training, "held_out", held_out));
+    }
+    print_json(o);
+}
+
+static void print_training(const beamc_model *m)
+{
+    char date[32] = "not recorded";
+    const time_t created = (time_t)m->created_unix_s;
+    struct tm utc;
+    if (m->created_unix_s != 0 && gmtime_r(&created, &utc)) {
+        strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &utc);
+    }
+    printf("  created       %s, %s\n", date, m->creator[0] ? m->creator : "by an unnamed program");
+    printf("  command       %s\n", m->command[0] ? m->command : "not recorded");
+    printf("  data          %s, seed %" PRIu64 "\n", m->families[0] ? m->families : "not recorded",
+           m->data_seed);
+    printf("  training      %" PRIu64 " steps, %" PRIu64 " samples\n", m->steps, m->samples);
+    if (m->held_out_scenes > 0) {
+        printf("  held out      %" PRIu64 " scenes: loss %.6g, hypervolume ratio median %.4f, 5th "
+               "percentile %.4f\n",
+               m->held_out_scenes, m->held_out_loss, m->held_out_ratio_median,
+               m->held_out_ratio_p5);
+    }
+}
+
+void beamctl_print_model(const beamc_model_state *state, bool json)
+{
+    const beamc_model *m = &state->model;
+    if (json) {
+        model_json(state);
+        return;
+    }
+    if (!state->loaded) {
+        printf("no model is loaded: beamd solves by %s\n", beamc_method_text(BEAMC_METHOD_BOBLRBF));
+        return;
+    }
+    printf("model \"%s\", %s, %u layers of width %u, %" PRIu64 " parameters\n", m->name, m->kind,
+           m->layers, m->width, m->parameters);
+    if (m->stations > 0) {
+        printf(
+            "  size          %u stations x %u antennas, %u users, %u targets, %u sensing rows; no "
+            "other\n",
+            m->stations, m->antennas, m->users, m->targets, m->sensing_rows);
+    }
+    printf("  sha256        %s\n", m->sha256);
+    printf("  source        %s\n", m->source[0] ? m->source : "built in");
+    print_training(m);
+    printf("  in use        beamd solves by %s; %" PRIu64 " models taken, %" PRIu64
+           " refused since its start\n",
+           beamc_method_text(state->method), state->loads, state->refused);
 }

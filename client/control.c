@@ -1,4 +1,4 @@
-/* Preference, status and the list of clusters. */
+/* Preference, status, the list of clusters and the model. */
 #include "client.h"
 
 #include <stdio.h>
@@ -132,6 +132,9 @@ beamc_code beamc_status_get(beamc_client *client, const char *cluster, int timeo
         .errors_sent = s->errors_sent,
     };
     snprintf(status->version, sizeof status->version, "%s", s->version);
+    status->method = (beamc_method)s->method;
+    status->model_name = s->model_name; /* in the arena, as the clusters */
+    status->model_sha256 = s->model_sha256;
     return decode_clusters(client, s->clusters, s->n_clusters, status, err);
 }
 
@@ -150,6 +153,79 @@ beamc_code beamc_cluster_list(beamc_client *client, int timeout_ms, beamc_status
         return code;
     }
     const Beamd__ClusterListReply *list = (const Beamd__ClusterListReply *)reply;
-    *status = (beamc_status){0};
+    *status = (beamc_status){.model_name = "", .model_sha256 = ""};
     return decode_clusters(client, list->clusters, list->n_clusters, status, err);
+}
+
+static beamc_model decode_model(const Beamd__Model *m)
+{
+    return (beamc_model){.name = m->name,
+                         .kind = m->kind,
+                         .layers = m->layers,
+                         .width = m->width,
+                         .parameters = m->parameters,
+                         .stations = m->stations,
+                         .antennas = m->antennas,
+                         .users = m->users,
+                         .targets = m->targets,
+                         .sensing_rows = m->sensing_rows,
+                         .sha256 = m->sha256,
+                         .source = m->source,
+                         .creator = m->creator,
+                         .families = m->families,
+                         .command = m->command,
+                         .data_seed = m->data_seed,
+                         .steps = m->steps,
+                         .samples = m->samples,
+                         .created_unix_s = m->created_unix_s,
+                         .held_out_scenes = m->held_out_scenes,
+                         .held_out_loss = m->held_out_loss,
+                         .held_out_ratio_median = m->held_out_ratio_median,
+                         .held_out_ratio_p5 = m->held_out_ratio_p5};
+}
+
+static beamc_code ask_model(beamc_client *client, unsigned type, const ProtobufCMessage *message,
+                            int timeout_ms, beamc_model_state *state, beamc_error *err)
+{
+    const ProtobufCMessage *reply;
+    const beamc_code code =
+        beamc_control(client, type, NULL, message, timeout_ms, BEAM_WIRE_MODEL_REPLY, &reply, err);
+    if (!code && state) {
+        const Beamd__ModelReply *r = (const Beamd__ModelReply *)reply;
+        *state = (beamc_model_state){.loaded = r->model != NULL,
+                                     .method = (beamc_method)r->method,
+                                     .loads = r->loads,
+                                     .refused = r->refused};
+        if (r->model) {
+            state->model = decode_model(r->model);
+        }
+    }
+    return code;
+}
+
+beamc_code beamc_model_get(beamc_client *client, int timeout_ms, beamc_model_state *state,
+                           beamc_error *err)
+{
+    if (!client || !state) {
+        return beamc_fail(err, BEAMC_E_ARGUMENT, "client and state must not be NULL");
+    }
+    Beamd__ModelGet m = BEAMD__MODEL_GET__INIT;
+    m.sender_time_ns = beamc_now_ns();
+    return ask_model(client, BEAM_WIRE_MODEL_GET, &m.base, timeout_ms, state, err);
+}
+
+beamc_code beamc_model_reload(beamc_client *client, const char *file, int timeout_ms,
+                              beamc_model_state *state, beamc_error *err)
+{
+    if (!client || (file && (file[0] != '/' || strlen(file) > BEAM_WIRE_MAX_STRING_BYTES))) {
+        return beamc_fail(err, BEAMC_E_ARGUMENT,
+                          "a client and an absolute path of at most %d bytes are needed",
+                          BEAM_WIRE_MAX_STRING_BYTES);
+    }
+    Beamd__ModelReload m = BEAMD__MODEL_RELOAD__INIT;
+    m.sender_time_ns = beamc_now_ns();
+    if (file) {
+        m.file = (char *)(uintptr_t)file; /* packed, not changed */
+    }
+    return ask_model(client, BEAM_WIRE_MODEL_RELOAD, &m.base, timeout_ms, state, err);
 }

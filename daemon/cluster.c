@@ -238,8 +238,49 @@ static int allocate(beamd_cluster *c, const beamd_cluster_limits *limits, solver
     return 0;
 }
 
+int beamd_cluster_make_room(beamd_cluster *self, const beamd_model *model,
+                            const beamd_cluster_limits *limits, beam_wire_error *err)
+{
+    if (!model || self->live.scene.sensing != BEAM_SENSING_RESOLVED) {
+        return 0; /* the network is not asked */
+    }
+    const size_t need = beam_inference_memsize(model->info, &self->max, 1);
+    if (need > 0 && self->job.inference && need <= self->network_bytes) {
+        return 0; /* inference lays itself out for another model by itself */
+    }
+    const size_t rest = self->bytes - self->network_bytes; /* the old memory goes first */
+    const size_t room = limits->bytes_max > rest ? limits->bytes_max - rest : 0;
+    const size_t left = limits->bytes_left + self->network_bytes;
+    free(self->network);
+    self->network = NULL;
+    self->network_bytes = 0;
+    self->bytes = rest;
+    self->job.inference = NULL;
+    if (need == 0 || need > room || need > left) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, "stations",
+                              "the network of a cluster of these sizes needs %zu MiB, %zu MiB are "
+                              "allowed",
+                              (need >> 20) + 1, (room < left ? room : left) >> 20);
+    }
+    self->network = aligned_alloc(64, (need + 63u) & ~(size_t)63u);
+    beam_error error;
+    if (!self->network) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, "stations",
+                              "out of memory for the network of a cluster of these sizes");
+    }
+    self->network_bytes = need;
+    self->bytes += need;
+    if (beam_inference_init(&self->job.inference, model->info, &self->max, 1, self->network, need,
+                            &error) != BEAM_OK) {
+        self->job.inference = NULL;
+        return beamd_engine_error(err, &error);
+    }
+    return 0;
+}
+
 beamd_cluster *beamd_cluster_create(const char *id, const Beamd__RegisterCluster *message,
-                                    const beamd_cluster_limits *limits, beam_wire_error *err)
+                                    const beamd_model *model, const beamd_cluster_limits *limits,
+                                    beam_wire_error *err)
 {
     if (check_registration(message, limits, err) < 0) {
         return NULL;
@@ -273,8 +314,14 @@ beamd_cluster *beamd_cluster_create(const char *id, const Beamd__RegisterCluster
     c->refresh.cluster = c;
     c->refresh.job.run = beamd_refresh_run;
     solver_blocks blocks;
-    if (allocate(c, limits, &blocks, err) < 0 || fill_stations(c, message, err) < 0 ||
-        init_solvers(c, &blocks, err) < 0) {
+    beamd_cluster_limits left = *limits;
+    bool good = allocate(c, limits, &blocks, err) == 0 && fill_stations(c, message, err) == 0 &&
+                init_solvers(c, &blocks, err) == 0;
+    if (good) {
+        left.bytes_left -= c->bytes; /* allocate saw to it that they fit */
+        good = beamd_cluster_make_room(c, model, &left, err) == 0;
+    }
+    if (!good) {
         beamd_cluster_destroy(&c);
     }
     return c;
@@ -283,6 +330,7 @@ beamd_cluster *beamd_cluster_create(const char *id, const Beamd__RegisterCluster
 void beamd_cluster_destroy(beamd_cluster **self)
 {
     if (*self) {
+        free((*self)->network);
         free((*self)->block);
         free(*self);
         *self = NULL;

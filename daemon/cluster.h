@@ -10,6 +10,7 @@
 
 #include "beam/beam.h"
 #include "histogram.h"
+#include "model.h"
 #include "pool.h"
 #include "wire.h"
 
@@ -45,6 +46,18 @@ typedef struct beamd_request {
 
 typedef struct beamd_cluster beamd_cluster;
 
+/* Why the iterative solver answered although the network is configured. */
+typedef enum beamd_fallback {
+    BEAMD_FALLBACK_NONE = 0,
+    BEAMD_FALLBACK_NO_MODEL = 1,  /* none is loaded */
+    BEAMD_FALLBACK_SENSING = 2,   /* a coupled sensing model */
+    BEAMD_FALLBACK_MIN_RATES = 3, /* a user has a minimum rate */
+    BEAMD_FALLBACK_SIZE = 4,      /* an mlp of another size */
+    BEAMD_FALLBACK_MEMORY = 5,  /* no room for the layers of the model loaded since registration */
+    BEAMD_FALLBACK_NUMERIC = 6, /* no finite answer of the network */
+    BEAMD_FALLBACKS = 7
+} beamd_fallback;
+
 /* One solution. While it is under way it belongs to the solver thread, else to the loop. */
 typedef struct beamd_solve_job {
     beamd_job job; /* first */
@@ -58,6 +71,9 @@ typedef struct beamd_solve_job {
     double tradeoff;
     int iterations;
     double tolerance;
+    beamd_model *model; /* held while the job is under way; NULL: none */
+    bool use_network;   /* configured */
+    int refine;
     uint64_t stop_at_ns; /* of the solver, on the daemon's clock */
     bool need_sensing_end, need_rate_end;
     bool warm_given;
@@ -69,6 +85,7 @@ typedef struct beamd_solve_job {
     beam_code code;
     beam_error error;
     beam_result result;
+    beamd_fallback fallback;
     beam_quality quality; /* of `out`, exact */
     double merit;         /* of `out` */
     bool rate_end_cut;    /* time ran out while the best rate was computed */
@@ -79,6 +96,7 @@ typedef struct beamd_solve_job {
     uint64_t start_ns, end_ns;
     /* memory that survives */
     beam_solver *solver;
+    beam_inference *inference; /* NULL: no room for that of `model` */
     beam_evaluator *evaluator;
     void *evaluator_memory;
     size_t evaluator_size;
@@ -108,8 +126,10 @@ struct beamd_cluster {
     int sensing_max;
     double carrier_hz;
     Beamd__ElementType element;
-    size_t bytes; /* of the block */
+    size_t bytes; /* of the block and the network's memory */
     void *block;
+    void *network; /* of job.inference; larger only after a reload */
+    size_t network_bytes;
 
     beamd_view live, next; /* next: under construction, swapped in when valid */
     beam_complex *decoded; /* [L][max users][N] */
@@ -156,10 +176,15 @@ typedef struct beamd_cluster_limits {
     size_t bytes_left; /* of all */
 } beamd_cluster_limits;
 
-/* NULL: *err names the field. */
+/* model: in use, NULL: none. NULL: *err names the field. */
 beamd_cluster *beamd_cluster_create(const char *id, const Beamd__RegisterCluster *message,
-                                    const beamd_cluster_limits *limits, beam_wire_error *err);
+                                    const beamd_model *model, const beamd_cluster_limits *limits,
+                                    beam_wire_error *err);
 void beamd_cluster_destroy(beamd_cluster **self);
+/* With no job under way: makes room for the layers of `model` (NULL: none), if there is not enough.
+ * -1: not within the limits; job.inference is then NULL. */
+int beamd_cluster_make_room(beamd_cluster *self, const beamd_model *model,
+                            const beamd_cluster_limits *limits, beam_wire_error *err);
 
 /* Lays the view's scene out for these sizes, zeroed. */
 int beamd_view_lay(beamd_view *view, const beam_dims *dims, beam_wire_error *err);

@@ -26,9 +26,9 @@ typedef struct config_key {
 } config_key;
 
 #define AT(field) offsetof(beamd_config, field), sizeof(((beamd_config *)0)->field)
-#define STRING(field, doc)                                                                         \
+#define STRING(field, reload, doc)                                                                 \
     {                                                                                              \
-#field, KEY_STRING, AT(field), "\"\"", 0, 0, NULL, "", false, doc                          \
+#field, KEY_STRING, AT(field), "\"\"", 0, 0, NULL, "", reload, doc                         \
     }
 #define INTEGER(field, def, low, high, unit, reload, doc)                                          \
     {                                                                                              \
@@ -44,21 +44,37 @@ typedef struct config_key {
     }
 
 static const config_key keys[] = {
-    STRING(runtime_dir, "Directory of the sockets, created with mode 0700. Empty: "
-                        "$RUNTIME_DIRECTORY (systemd), else\n"
-                        "$BEAMD_RUNTIME_DIR, else for root /run/beamd where it exists, else "
-                        "$XDG_RUNTIME_DIR/beamd,\n"
-                        "else /tmp/beamd-UID."),
-    STRING(csi_endpoint,
+    STRING(runtime_dir, false,
+           "Directory of the sockets, created with mode 0700. Empty: "
+           "$RUNTIME_DIRECTORY (systemd), else\n"
+           "$BEAMD_RUNTIME_DIR, else for root /run/beamd where it exists, else "
+           "$XDG_RUNTIME_DIR/beamd,\n"
+           "else /tmp/beamd-UID."),
+    STRING(csi_endpoint, false,
            "ROUTER for controllers: registration, CSI, targets, users. ipc:// or loopback tcp://.\n"
            "Empty: ipc://RUNTIME_DIR/csi.sock."),
-    STRING(beams_endpoint,
+    STRING(beams_endpoint, false,
            "XPUB on which solutions are published. Empty: ipc://RUNTIME_DIR/beams.sock."),
-    STRING(control_endpoint, "ROUTER for operators: status, clusters, preferences. Empty: "
-                             "ipc://RUNTIME_DIR/control.sock."),
-    STRING(metrics_endpoint,
+    STRING(control_endpoint, false,
+           "ROUTER for operators: status, clusters, preferences. Empty: "
+           "ipc://RUNTIME_DIR/control.sock."),
+    STRING(metrics_endpoint, false,
            "Prometheus text over HTTP: unix:PATH, tcp://127.0.0.1:PORT, tcp://[::1]:PORT or off.\n"
            "Empty: unix:RUNTIME_DIR/metrics.sock."),
+    WORD(solve_method, "network", "network|boblrbf", true,
+         "What answers: the network, its answer checked, compared with the warm start and the "
+         "classical design, and\n"
+         "refined by the iterative solver; or the iterative solver alone. It also answers what the "
+         "network does not\n"
+         "serve: the coupled sensing models, minimum rates, and everything while no model is "
+         "loaded."),
+    STRING(model_file, true,
+           "Model of the network, an absolute path. Empty: the one built in. A reload reads it "
+           "again; if it is wrong then,\n"
+           "the model in use stays."),
+    INTEGER(refine_iterations, "10", 0, 100000, "iterations", true,
+            "Iterations of the solver that refine the network's answer at most, as long as the "
+            "deadline allows."),
     INTEGER(workers, "0", 0, 64, "threads", false,
             "Solver threads. 0: one less than the cores, at least one."),
     INTEGER(clusters_max, "64", 1, BEAMD_CLUSTERS_MAX, "clusters", false,

@@ -9,7 +9,8 @@
 enum {
     BEAMD_ENDPOINT_BYTES = 160,
     BEAMD_RUNTIME_DIR_BYTES = 80,
-    BEAMD_CLUSTERS_MAX = 1024 /* the most that clusters_max may be */
+    BEAMD_MODEL_FILE_BYTES = 512, /* as long as a text on the wire may be, and a zero */
+    BEAMD_CLUSTERS_MAX = 1024     /* the most that clusters_max may be */
 };
 
 typedef struct beamd_config {
@@ -18,6 +19,9 @@ typedef struct beamd_config {
     char beams_endpoint[BEAMD_ENDPOINT_BYTES];
     char control_endpoint[BEAMD_ENDPOINT_BYTES];
     char metrics_endpoint[BEAMD_ENDPOINT_BYTES];
+    char model_file[BEAMD_MODEL_FILE_BYTES];
+    char solve_method[16];
+    long long refine_iterations;
     long long workers;
     long long clusters_max;
     long long users_max;
@@ -63,6 +67,9 @@ int beamd_config_reload(beamd_config *config, const beamd_config *fresh, const c
 
 /* The documented default file. Returns the length; writes at most `size` bytes and a terminator. */
 size_t beamd_config_dump(char *out, size_t size);
+
+/* Absolute, and no quote in it, so that it can stand in a file and in the log. NULL, or why not. */
+const char *beamd_config_model_file_wrong(const char *file);
 
 /* Fills in the automatic values: runtime directory, endpoints, number of workers. Refuses endpoints
  * that would accept strangers: CURVE comes with a later version, so tcp is for loopback only. */

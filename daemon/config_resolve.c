@@ -151,6 +151,20 @@ static bool check_distinct(const beamd_config *config, beamd_config_error *err)
     return true;
 }
 
+const char *beamd_config_model_file_wrong(const char *file)
+{
+    return file[0] != '/'      ? "must be an absolute path"
+           : strchr(file, '"') ? "must not hold a quote"
+                               : NULL;
+}
+
+static bool check_model_file(const beamd_config *config, beamd_config_error *err)
+{
+    const char *why =
+        config->model_file[0] ? beamd_config_model_file_wrong(config->model_file) : NULL;
+    return !why || refuse(err, "config: model_file: %s", why);
+}
+
 bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
 {
     if (!choose_runtime_dir(config, err) || !fill_endpoints(config, err)) {
@@ -163,5 +177,6 @@ bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
     return check_zmq_endpoint("csi_endpoint", config->csi_endpoint, err) &&
            check_zmq_endpoint("beams_endpoint", config->beams_endpoint, err) &&
            check_zmq_endpoint("control_endpoint", config->control_endpoint, err) &&
-           check_metrics_endpoint(config->metrics_endpoint, err) && check_distinct(config, err);
+           check_metrics_endpoint(config->metrics_endpoint, err) && check_distinct(config, err) &&
+           check_model_file(config, err);
 }

@@ -45,6 +45,7 @@ void beamd_core_destroy(beamd_core **core)
     for (unsigned i = 0; i < self->count; i++) {
         beamd_cluster_destroy(&self->clusters[i]);
     }
+    beamd_model_release(&self->model);
     free(self->clusters);
     free(self->ready);
     free(self->status);
@@ -168,6 +169,12 @@ void beamd_core_refuse(beamd_core *self, const beamd_call *call, const beam_wire
 void beamd_core_refuse_request(beamd_core *self, const beamd_cluster *cluster,
                                const beamd_request *request, const beam_wire_error *err)
 {
+    beamd_core_refuse_on(self, BEAMD_CHANNEL_CSI, cluster->id, request, err);
+}
+
+void beamd_core_refuse_on(beamd_core *self, beamd_channel channel, const char *cluster,
+                          const beamd_request *request, const beam_wire_error *err)
+{
     if (request->identity_bytes == 0) {
         return;
     }
@@ -176,8 +183,8 @@ void beamd_core_refuse_request(beamd_core *self, const beamd_cluster *cluster,
     error.sender_time_ns = request->sender_time_ns;
     error.request_sequence = request->sequence;
     error.request_type = request->type;
-    beamd_core_send(self, BEAMD_CHANNEL_CSI, request->identity, request->identity_bytes,
-                    BEAM_WIRE_ERROR, cluster->id, request->sequence, &error.base);
+    beamd_core_send(self, channel, request->identity, request->identity_bytes, BEAM_WIRE_ERROR,
+                    cluster, request->sequence, &error.base);
 }
 
 void beamd_core_message(beamd_core *self, uint64_t now_ns, beamd_channel channel,
@@ -262,7 +269,7 @@ void beamd_core_drain(beamd_core *self)
 
 bool beamd_core_idle(const beamd_core *self)
 {
-    return self->ready_count == 0 && self->jobs_solving == 0;
+    return self->ready_count == 0 && self->jobs_solving == 0 && !self->is_reading;
 }
 
 void beamd_core_abandon(beamd_core *self, uint64_t now_ns)
@@ -294,7 +301,7 @@ unsigned beamd_core_clusters(const beamd_core *self)
 
 unsigned beamd_core_jobs(const beamd_core *self)
 {
-    return self->jobs_solving + self->jobs_refreshing;
+    return self->jobs_solving + self->jobs_refreshing + self->is_reading;
 }
 
 unsigned beamd_core_ready(const beamd_core *self)

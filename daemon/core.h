@@ -28,6 +28,7 @@ typedef struct beamd_core_io {
     bool (*solve)(void *arg, beamd_job *job); /* after can_solve said yes */
     bool (*can_refresh)(void *arg);
     bool (*refresh)(void *arg, beamd_job *job);
+    bool (*read_model)(void *arg, beamd_job *job); /* one at a time */
 } beamd_core_io;
 
 typedef struct beamd_core beamd_core;
@@ -39,6 +40,11 @@ beamd_core *beamd_core_create(const beamd_config *config, const beamd_core_io *i
 void beamd_core_destroy(beamd_core **self);
 
 beamd_metrics *beamd_core_metrics(beamd_core *self);
+
+/* At the start: takes the hold over. NULL: none. */
+void beamd_core_set_model(beamd_core *self, beamd_model *model);
+/* Reads the configured model again, because its file or the setting may have changed. */
+void beamd_core_reread_model(beamd_core *self);
 
 /* One frame from a peer of a ROUTER. frames: how many followed the identity; other than 1 is
  * refused. */

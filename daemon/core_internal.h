@@ -14,7 +14,11 @@ struct beamd_core {
     beamd_cluster **ready; /* with a request and no job, any order */
     unsigned ready_count;
     unsigned jobs_solving, jobs_refreshing;
-    size_t bytes; /* of all clusters, those going included */
+    beamd_model *model; /* NULL: none */
+    beamd_model_job reading;
+    bool is_reading, reread;   /* reread: the configured one, after that under way */
+    beamd_request reading_for; /* identity_bytes 0: a signal asked */
+    size_t bytes;              /* of all clusters, those going included */
     double default_tradeoff;
     bool has_default_tradeoff; /* set by a message; else the configuration's */
     bool draining;
@@ -53,6 +57,8 @@ void beamd_core_refuse(beamd_core *self, const beamd_call *call, const beam_wire
 /* Answers a request that waits in a cluster; nobody: nothing is sent. */
 void beamd_core_refuse_request(beamd_core *self, const beamd_cluster *cluster,
                                const beamd_request *request, const beam_wire_error *err);
+void beamd_core_refuse_on(beamd_core *self, beamd_channel channel, const char *cluster,
+                          const beamd_request *request, const beam_wire_error *err);
 double beamd_core_tradeoff(const beamd_core *self, const beamd_cluster *cluster);
 
 /* core_schedule.c */
@@ -68,6 +74,18 @@ void beamd_core_handle(beamd_core *self, beamd_call *call, const ProtobufCMessag
 
 /* core_answer.c */
 void beamd_core_answer(beamd_core *self, beamd_cluster *cluster);
+
+/* core_model.c */
+void beamd_core_model_get(beamd_core *self, const beamd_call *call);
+void beamd_core_model_reload(beamd_core *self, const beamd_call *call,
+                             const Beamd__ModelReload *message);
+void beamd_core_model_done(beamd_core *self);
+/* METHOD_NETWORK or METHOD_BOBLRBF, as configured. */
+Beamd__Method beamd_core_method(const beamd_core *self);
+/* protobuf-c's texts are not const; packing does not change them. */
+char *beamd_core_text(const char *text);
+/* What a cluster may have, in memory that `counted` bytes of are its own. */
+beamd_cluster_limits beamd_core_limits(const beamd_core *self, size_t counted);
 
 /* core_status.c */
 void beamd_core_status(beamd_core *self, const beamd_call *call);

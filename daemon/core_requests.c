@@ -23,6 +23,8 @@ BEGINS_ALIKE(Beamd__PreferenceSet);
 BEGINS_ALIKE(Beamd__PreferenceGet);
 BEGINS_ALIKE(Beamd__StatusRequest);
 BEGINS_ALIKE(Beamd__ClusterListRequest);
+BEGINS_ALIKE(Beamd__ModelGet);
+BEGINS_ALIKE(Beamd__ModelReload);
 
 static void ack(beamd_core *self, const beamd_call *call)
 {
@@ -64,14 +66,10 @@ static void handle_register(beamd_core *self, const beamd_call *call,
                "the daemon's number of clusters is reached");
         return;
     }
-    const size_t all = (size_t)self->config->memory_mib << 20;
-    const size_t used = self->bytes - (old ? old->bytes : 0);
-    const beamd_cluster_limits limits = {.users_max = (int)self->config->users_max,
-                                         .bytes_max = (size_t)self->config->cluster_memory_mib
-                                                      << 20,
-                                         .bytes_left = all > used ? all - used : 0};
+    const beamd_cluster_limits limits = beamd_core_limits(self, old ? old->bytes : 0);
     beam_wire_error err;
-    beamd_cluster *cluster = beamd_cluster_create(call->header.cluster, message, &limits, &err);
+    beamd_cluster *cluster =
+        beamd_cluster_create(call->header.cluster, message, self->model, &limits, &err);
     if (!cluster) {
         beamd_core_refuse(self, call, &err);
         return;
@@ -254,6 +252,8 @@ static bool channel_takes(beamd_channel channel, unsigned type)
     case BEAM_WIRE_PREFERENCE_SET:
     case BEAM_WIRE_STATUS_REQUEST:
     case BEAM_WIRE_CLUSTER_LIST_REQUEST:
+    case BEAM_WIRE_MODEL_GET:
+    case BEAM_WIRE_MODEL_RELOAD:
         return channel == BEAMD_CHANNEL_CONTROL;
     case BEAM_WIRE_UNREGISTER_CLUSTER:
     case BEAM_WIRE_PREFERENCE_GET:
@@ -265,7 +265,7 @@ static bool channel_takes(beamd_channel channel, unsigned type)
 
 static bool changes_state(unsigned type)
 {
-    return type <= BEAM_WIRE_USERS_LEAVE;
+    return type <= BEAM_WIRE_USERS_LEAVE || type == BEAM_WIRE_MODEL_RELOAD;
 }
 
 void beamd_core_handle(beamd_core *self, beamd_call *call, const ProtobufCMessage *message)
@@ -310,6 +310,12 @@ void beamd_core_handle(beamd_core *self, beamd_call *call, const ProtobufCMessag
     case BEAM_WIRE_STATUS_REQUEST:
     case BEAM_WIRE_CLUSTER_LIST_REQUEST:
         beamd_core_status(self, call);
+        break;
+    case BEAM_WIRE_MODEL_GET:
+        beamd_core_model_get(self, call);
+        break;
+    case BEAM_WIRE_MODEL_RELOAD:
+        beamd_core_model_reload(self, call, (const Beamd__ModelReload *)message);
         break;
     default: /* a type that channel_takes knows and nobody handles */
         refuse(self, call, BEAMD__ERROR_CODE__ERROR_TYPE, "type",

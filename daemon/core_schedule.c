@@ -67,6 +67,23 @@ void beamd_core_make_due(beamd_core *self, beamd_cluster *cluster, uint64_t now_
     }
 }
 
+/* After a reload the layers may need more memory than the cluster has for them: the one allocation
+ * outside registration, once per cluster and reload. */
+static void take_model(beamd_core *self, beamd_cluster *c)
+{
+    const size_t before = c->bytes;
+    const beamd_cluster_limits limits = beamd_core_limits(self, 0);
+    beam_wire_error err;
+    c->job.model = beamd_model_hold(self->model);
+    c->job.use_network = strcmp(self->config->solve_method, "network") == 0;
+    c->job.refine = (int)self->config->refine_iterations;
+    if (beamd_cluster_make_room(c, self->model, &limits, &err) < 0) {
+        BEAMD_LOG(BEAMD_LOG_WARNING, "event=network_without_room cluster=%s why=\"%s\"", c->id,
+                  err.text);
+    }
+    self->bytes = self->bytes - before + c->bytes;
+}
+
 static void start_job(beamd_core *self, beamd_cluster *c)
 {
     beamd_solve_job *job = &c->job;
@@ -80,6 +97,7 @@ static void start_job(beamd_core *self, beamd_cluster *c)
     job->tradeoff = beamd_core_tradeoff(self, c);
     job->iterations = (int)config->solver_iterations;
     job->tolerance = config->solver_tolerance;
+    take_model(self, c);
     const uint64_t margin_ns = (uint64_t)config->deadline_margin_us * 1000u;
     const uint64_t deadline_ns = job->request.deadline_ns;
     job->stop_at_ns = deadline_ns > margin_ns ? deadline_ns - margin_ns : 0;
@@ -89,6 +107,7 @@ static void start_job(beamd_core *self, beamd_cluster *c)
     if (!self->io.solve(self->io.arg, &job->job)) {
         /* can_solve said yes: counted, and the request is refused rather than lost */
         self->jobs_solving--;
+        beamd_model_release(&job->model);
         c->solving = false;
         c->sensing_stale = true;
         self->metrics.failed_jobs++;
@@ -177,6 +196,7 @@ static void solve_done(beamd_core *self, uint64_t now_ns, beamd_cluster *c)
 {
     beamd_solve_job *job = &c->job;
     self->jobs_solving--;
+    beamd_model_release(&job->model);
     c->solving = false;
     if (c->gone) {
         beam_wire_error err;
@@ -195,6 +215,7 @@ static void solve_done(beamd_core *self, uint64_t now_ns, beamd_cluster *c)
         job_failed(self, c);
     } else {
         take_ideal(c, now_ns);
+        self->metrics.fallbacks[job->fallback]++;
         beamd_core_answer(self, c);
         beamd_cluster_keep(c);
     }
@@ -227,8 +248,10 @@ void beamd_core_done(beamd_core *self, uint64_t now_ns, beamd_job *job)
 {
     if (job->run == beamd_solve_run) {
         solve_done(self, now_ns, ((beamd_solve_job *)job)->cluster);
-    } else {
+    } else if (job->run == beamd_refresh_run) {
         refresh_done(self, now_ns, ((beamd_refresh_job *)job)->cluster);
+    } else {
+        beamd_core_model_done(self);
     }
     beamd_core_dispatch(self, now_ns);
 }

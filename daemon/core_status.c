@@ -83,6 +83,11 @@ void beamd_core_status(beamd_core *self, const beamd_call *call)
     reply.solutions_sent = self->solutions_sent;
     reply.errors_sent = self->errors_sent;
     reply.clusters = self->status_at;
+    reply.method = beamd_core_method(self);
+    if (self->model) {
+        reply.model_name = beamd_core_text(self->model->info->name);
+        reply.model_sha256 = beamd_core_text(self->model->info->checksum);
+    }
     if (call->header.cluster[0] == 0) {
         reply.n_clusters = fill_all(self, call->now_ns);
     } else {
@@ -112,6 +117,11 @@ void beamd_core_gauges(const beamd_core *self, uint64_t now_ns, beamd_gauges *ga
     gauges->workers = (unsigned)self->config->workers;
     gauges->cluster_bytes = self->bytes;
     gauges->draining = self->draining;
+    if (self->model) {
+        gauges->model_name = self->model->info->name;
+        gauges->model_kind = beam_model_kind_text(self->model->info->kind);
+        gauges->model_sha256 = self->model->info->checksum;
+    }
 }
 
 size_t beamd_core_cluster_gauges(const beamd_core *self, uint64_t now_ns, beamd_cluster_gauge *out,

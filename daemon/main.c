@@ -13,6 +13,7 @@ static const beamd_step steps[] = {
     {"service manager", beamd_notify_start, beamd_notify_stop},
     {"event loop", beamd_loop_start, beamd_loop_stop},
     {"core", beamd_core_start, beamd_core_stop},
+    {"model", beamd_model_start, beamd_model_stop},
     {"solver threads", beamd_pools_start, beamd_pools_stop},
     {"sockets", beamd_sockets_start, beamd_sockets_stop},
     {"metrics", beamd_metrics_start, beamd_metrics_stop},
@@ -136,6 +137,15 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (line.check_only) {
+        beam_error model_err;
+        beamd_model *model =
+            config->model_file[0] ? beamd_model_read(config->model_file, &model_err) : NULL;
+        if (config->model_file[0] && !model) {
+            fprintf(stderr, "beamd: %s: model_file: %s: %s: %s\n", line.config_path,
+                    config->model_file, model_err.field, model_err.text);
+            return EXIT_USAGE;
+        }
+        beamd_model_release(&model);
         printf("%s: good\n", line.config_path);
         return EXIT_SUCCESS;
     }

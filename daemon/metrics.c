@@ -58,6 +58,44 @@ static void put_enum(beamd_text *t, const char *name, const char *label,
     }
 }
 
+/* A label's value: backslash, quote and newline are escaped. */
+static void put_label(beamd_text *t, const char *name, const char *value)
+{
+    put(t, "%s=\"", name);
+    for (const char *at = value; *at; at++) {
+        if (*at == '\n') {
+            put(t, "\\n");
+        } else {
+            put(t, "%s%c", *at == '\\' || *at == '"' ? "\\" : "", *at);
+        }
+    }
+    put(t, "\"");
+}
+
+static void put_network(const beamd_metrics *self, const beamd_gauges *g, beamd_text *t)
+{
+    static const char *const reasons[BEAMD_FALLBACK_REASONS] = {
+        NULL, "no_model", "sensing_model", "min_rates", "size", "memory", "numeric"};
+    head(t, "beamd_network_fallbacks_total", "counter",
+         "Solutions of the iterative solver although the network is configured, by reason.");
+    for (int k = 1; k < BEAMD_FALLBACK_REASONS; k++) {
+        put(t, "beamd_network_fallbacks_total{reason=\"%s\"} %" PRIu64 "\n", reasons[k],
+            self->fallbacks[k]);
+    }
+    counter(t, "beamd_model_loads_total", self->model_loads,
+            "Models taken, that of the start included.");
+    counter(t, "beamd_model_refusals_total", self->model_refusals,
+            "Models that were to be loaded and were refused.");
+    head(t, "beamd_model_info", "gauge", "1 for the model in use; no sample: none is loaded.");
+    if (g->model_name) {
+        put(t, "beamd_model_info{");
+        put_label(t, "name", g->model_name);
+        put_label(t, ",kind", g->model_kind);
+        put_label(t, ",sha256", g->model_sha256);
+        put(t, "} 1\n");
+    }
+}
+
 static void put_stages(const beamd_metrics *self, beamd_text *t)
 {
     static const char *const names[BEAMD_STAGES] = {"decode", "queue", "solve", "send", "total"};
@@ -135,6 +173,7 @@ void beamd_metrics_render(const beamd_metrics *self, const beamd_gauges *g, beam
     gauge(t, "beamd_solving", g->solving, "Solver threads at work.");
     gauge(t, "beamd_refreshing", g->refreshing, "Background threads at work.");
     gauge(t, "beamd_workers", g->workers, "Solver threads.");
+    put_network(self, g, t);
     put_stages(self, t);
 }
 

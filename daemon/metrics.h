@@ -9,10 +9,11 @@
 #include "histogram.h"
 
 enum {
-    BEAMD_REQUEST_TYPES = 11, /* beam_wire_type of requests; 0: unknown */
-    BEAMD_ERROR_CODES = 15,   /* Beamd__ErrorCode */
-    BEAMD_METHODS = 5,        /* Beamd__Method */
-    BEAMD_SOLVE_STATUSES = 4  /* Beamd__SolveStatus */
+    BEAMD_REQUEST_TYPES = 13,  /* beam_wire_type of requests; 0: unknown */
+    BEAMD_ERROR_CODES = 15,    /* Beamd__ErrorCode */
+    BEAMD_METHODS = 5,         /* Beamd__Method */
+    BEAMD_SOLVE_STATUSES = 4,  /* Beamd__SolveStatus */
+    BEAMD_FALLBACK_REASONS = 7 /* beamd_fallback */
 };
 
 typedef enum beamd_stage {
@@ -35,6 +36,8 @@ typedef struct beamd_metrics {
     uint64_t replies_dropped, publications_dropped;
     uint64_t below_classical, failed_jobs;
     uint64_t refreshes, refreshes_failed;
+    uint64_t fallbacks[BEAMD_FALLBACK_REASONS]; /* 0: by what is configured */
+    uint64_t model_loads, model_refusals;
     uint64_t frames_refused; /* messages of a wrong number of frames */
     uint64_t http_requests, http_refused;
     beamd_histogram stage[BEAMD_STAGES];
@@ -47,6 +50,7 @@ typedef struct beamd_gauges {
     size_t cluster_bytes;
     bool draining;
     uint64_t log_suppressed;
+    const char *model_name, *model_kind, *model_sha256; /* NULL: none is loaded */
 } beamd_gauges;
 
 typedef struct beamd_cluster_gauge {

@@ -151,6 +151,35 @@ void beamd_core_stop(beamd_service *self)
     beamd_core_destroy(&self->core);
 }
 
+/* Read here and now: nobody is served yet. Without any model the iterative solver answers; a file
+ * that was named must be good. */
+bool beamd_model_start(beamd_service *self, char *why, size_t size)
+{
+    beam_error err;
+    const char *file = self->config.model_file;
+    if (!file[0] && !beamd_model_built_in()) {
+        BEAMD_LOG(BEAMD_LOG_WARNING, "event=no_model why=\"none is built in and model_file is "
+                                     "empty\" answers_by=boblrbf");
+        return true;
+    }
+    beamd_model *model = beamd_model_read(file, &err);
+    if (!model) {
+        snprintf(why, size, "%s: %s: %s", file[0] ? file : "built-in model", err.field, err.text);
+        return false;
+    }
+    BEAMD_LOG(BEAMD_LOG_NOTICE,
+              "event=model name=\"%s\" kind=%s parameters=%zu sha256=%s file=\"%s\"",
+              model->info->name, beam_model_kind_text(model->info->kind), model->info->parameters,
+              model->info->checksum, file);
+    beamd_core_set_model(self->core, model);
+    return true;
+}
+
+void beamd_model_stop(beamd_service *self)
+{
+    (void)self; /* the core's, freed with it: jobs may still hold it */
+}
+
 static void reap(beamd_service *self, beamd_pool *pool)
 {
     beamd_job *job;
@@ -174,17 +203,27 @@ static void background_event(void *arg, int events)
     reap(self, self->background);
 }
 
+static void readers_event(void *arg, int events)
+{
+    beamd_service *self = arg;
+    (void)events;
+    reap(self, self->readers);
+}
+
 bool beamd_pools_start(beamd_service *self, char *why, size_t size)
 {
     self->solvers = beamd_pool_create((unsigned)self->config.workers, 0, "solve");
     self->background = beamd_pool_create(1, BACKGROUND_NICENESS, "refresh");
-    if (self->solvers && self->background) {
+    self->readers = beamd_pool_create(1, BACKGROUND_NICENESS, "read");
+    if (self->solvers && self->background && self->readers) {
         self->solved = beamd_watch_io(self->loop, beamd_pool_fd(self->solvers), BEAMD_READ,
                                       solvers_event, self);
         self->refreshed = beamd_watch_io(self->loop, beamd_pool_fd(self->background), BEAMD_READ,
                                          background_event, self);
+        self->was_read = beamd_watch_io(self->loop, beamd_pool_fd(self->readers), BEAMD_READ,
+                                        readers_event, self);
     }
-    if (!self->solved || !self->refreshed) {
+    if (!self->solved || !self->refreshed || !self->was_read) {
         snprintf(why, size, "threads or descriptors are refused: %s", strerror(errno));
         return false;
     }
@@ -197,7 +236,8 @@ void beamd_pools_stop(beamd_service *self)
     beamd_core_abandon(self->core, beamd_clock_ns());
     beamd_watch_destroy(&self->solved);
     beamd_watch_destroy(&self->refreshed);
-    beamd_pool *const pools[] = {self->solvers, self->background};
+    beamd_watch_destroy(&self->was_read);
+    beamd_pool *const pools[] = {self->solvers, self->background, self->readers};
     for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++) {
         if (pools[i]) {
             beamd_pool_join(pools[i]);
@@ -206,4 +246,5 @@ void beamd_pools_stop(beamd_service *self)
     }
     beamd_pool_destroy(&self->solvers);
     beamd_pool_destroy(&self->background);
+    beamd_pool_destroy(&self->readers);
 }

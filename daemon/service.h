@@ -20,8 +20,8 @@ typedef struct beamd_service {
     beamd_notify notify;
     beamd_loop *loop;
     beamd_watch *on_term, *on_int, *on_hup, *tick, *watchdog, *drain_limit;
-    beamd_pool *solvers, *background;
-    beamd_watch *solved, *refreshed;
+    beamd_pool *solvers, *background, *readers;
+    beamd_watch *solved, *refreshed, *was_read;
     beamd_core *core;
     beamd_zmq *zmq;
     beamd_zsock *csi, *beams, *control;
@@ -48,6 +48,8 @@ bool beamd_pools_start(beamd_service *self, char *why, size_t size);
 void beamd_pools_stop(beamd_service *self);
 bool beamd_core_start(beamd_service *self, char *why, size_t size);
 void beamd_core_stop(beamd_service *self);
+bool beamd_model_start(beamd_service *self, char *why, size_t size);
+void beamd_model_stop(beamd_service *self);
 /* service_sockets.c */
 bool beamd_sockets_start(beamd_service *self, char *why, size_t size);
 void beamd_sockets_stop(beamd_service *self);

@@ -56,6 +56,7 @@ static void reload(void *arg)
     beamd_config fresh;
     if (!self->config_path) {
         BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reload_skipped why=\"started without a file\"");
+        beamd_core_reread_model(self->core);
         return;
     }
     beamd_config_default(&fresh);
@@ -69,6 +70,7 @@ static void reload(void *arg)
     const int fixed = beamd_config_reload(&self->config, &fresh, &first);
     beamd_log_setup(beamd_service_log_level(&self->config), (unsigned)self->config.log_per_second);
     BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reloaded need_restart=%d first=%s", fixed, first);
+    beamd_core_reread_model(self->core);
 }
 
 static void tick(void *arg)

@@ -60,13 +60,20 @@ static bool io_refresh(void *arg, beamd_job *job)
     return beamd_pool_submit(self->background, job);
 }
 
+static bool io_read_model(void *arg, beamd_job *job)
+{
+    beamd_service *self = arg;
+    return beamd_pool_submit(self->readers, job);
+}
+
 const beamd_core_io beamd_service_io = {.clock_ns = io_clock,
                                         .reply = io_reply,
                                         .publish = io_publish,
                                         .can_solve = io_can_solve,
                                         .solve = io_solve,
                                         .can_refresh = io_can_refresh,
-                                        .refresh = io_refresh};
+                                        .refresh = io_refresh,
+                                        .read_model = io_read_model};
 
 static void take(beamd_service *self, beamd_channel channel, const beamd_message *message)
 {

@@ -69,6 +69,51 @@ static beam_code find_rate_end(beamd_solve_job *self)
     return code;
 }
 
+/* What the network is not made for is known before it is asked. */
+static beamd_fallback network_excluded(const beamd_solve_job *self)
+{
+    const beam_scene *scene = &self->view.scene;
+    if (!self->model) {
+        return BEAMD_FALLBACK_NO_MODEL;
+    }
+    if (scene->sensing != BEAM_SENSING_RESOLVED) {
+        return BEAMD_FALLBACK_SENSING;
+    }
+    for (int u = 0; u < scene->dims.users; u++) {
+        if (scene->user_min_rate_bps_hz[u] > 0) {
+            return BEAMD_FALLBACK_MIN_RATES;
+        }
+    }
+    return self->inference ? BEAMD_FALLBACK_NONE : BEAMD_FALLBACK_MEMORY;
+}
+
+static bool by_network(const beamd_solve_job *self)
+{
+    return self->use_network && self->fallback == BEAMD_FALLBACK_NONE;
+}
+
+static void network_failed(beamd_solve_job *self, beam_code code)
+{
+    self->fallback = code == BEAM_E_UNSUPPORTED ? BEAMD_FALLBACK_SIZE
+                     : code == BEAM_E_LIMIT     ? BEAMD_FALLBACK_MEMORY
+                                                : BEAMD_FALLBACK_NUMERIC;
+    self->error = (beam_error){0};
+}
+
+/* The network's best rate takes the time of two answers, the solver's that of several; the
+ * background job makes it a better one soon. */
+static beam_code estimate_rate_end(beamd_solve_job *self)
+{
+    const beam_code code = beam_inference_compute_ideal(
+        self->inference, self->model->model, self->solver, &self->out.design, &self->error);
+    if (code == BEAM_OK) {
+        self->rate_end_cut = true;
+        return BEAM_OK;
+    }
+    network_failed(self, code);
+    return find_rate_end(self);
+}
+
 static beam_code prepare_ideal(beamd_solve_job *self)
 {
     beam_code code = BEAM_OK;
@@ -80,7 +125,7 @@ static beam_code prepare_ideal(beamd_solve_job *self)
         code = beam_solver_compute_sensing_end(self->solver, &self->error);
     }
     if (code == BEAM_OK && self->need_rate_end) {
-        code = find_rate_end(self);
+        code = by_network(self) ? estimate_rate_end(self) : find_rate_end(self);
     }
     return code;
 }
@@ -190,6 +235,41 @@ static beam_code hold_promise(beamd_solve_job *self)
     return code == BEAM_OK ? evaluate(self) : code;
 }
 
+/* The network and the engine's check. False: it has no answer that is finite, and the solver is to
+ * find one. */
+static bool solve_by_network(beamd_solve_job *self)
+{
+    beam_inference_detail detail;
+    const beam_network_request request = {.solver = self->solver,
+                                          .tradeoff = self->tradeoff,
+                                          .warm = self->warm_given ? &self->warm.design : NULL,
+                                          .refine = self->refine,
+                                          .out = &self->out.design,
+                                          .result = &self->result,
+                                          .detail = &detail};
+    const beam_code code =
+        beam_inference_run(self->inference, self->model->model, 1, &request, &self->error);
+    if (code != BEAM_OK || !isfinite(detail.network_merit)) {
+        network_failed(self, code);
+        return false;
+    }
+    /* refined or not, it is the network's; result.iterations tells the difference */
+    if (detail.chosen == BEAM_METHOD_NETWORK && self->result.method == BEAM_METHOD_BOBLRBF) {
+        self->result.method = BEAM_METHOD_NETWORK;
+    }
+    return true;
+}
+
+static beam_code solve_design(beamd_solve_job *self)
+{
+    if (by_network(self) && solve_by_network(self)) {
+        return BEAM_OK;
+    }
+    return beam_solver_solve(self->solver, self->tradeoff,
+                             self->warm_given ? &self->warm.design : NULL, &self->out.design,
+                             &self->result, &self->error);
+}
+
 static beam_code solve(beamd_solve_job *self)
 {
     set_options(self->solver, self->iterations, self->tolerance, solve_expired, self);
@@ -207,9 +287,7 @@ static beam_code solve(beamd_solve_job *self)
         return code;
     }
     self->ideal = beam_solver_ideal(self->solver);
-    code = beam_solver_solve(self->solver, self->tradeoff,
-                             self->warm_given ? &self->warm.design : NULL, &self->out.design,
-                             &self->result, &self->error);
+    code = solve_design(self);
     if (code == BEAM_OK) {
         code = evaluate(self);
     }
@@ -222,6 +300,7 @@ void beamd_solve_run(beamd_job *job)
     self->start_ns = beamd_clock_ns();
     self->error = (beam_error){0};
     self->below_classical = false;
+    self->fallback = self->use_network ? network_excluded(self) : BEAMD_FALLBACK_NONE;
     self->code = solve(self);
     self->end_ns = beamd_clock_ns();
 }

@@ -1,9 +1,11 @@
 #include "common/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/random.h"
+#include "network/block.h"
 #include "network/model.h"
 #include "network/sha256.h"
 
@@ -57,6 +59,31 @@ test_model_file test_model_make(int mlp, uint64_t seed)
         abort();
     }
     return file;
+}
+
+test_model_file test_model_make_fresh(int layers, int width, const char *name, uint64_t seed)
+{
+    test_model_file file = {
+        .info = {.kind = BEAM_MODEL_EQUIVARIANT, .layers = layers, .width = width}};
+    const beam_net_arch arch = beam_model_arch(&file.info);
+    snprintf(file.info.name, sizeof file.info.name, "%s", name);
+    file.info.parameters = beam_net_parameters(&arch);
+    file.size = beam_model_write_size(&file.info);
+    file.weights = must(calloc(file.info.parameters + 1, sizeof(float)));
+    file.bytes = must(malloc(file.size + 1));
+    NET(block_initialise)(&arch, seed, file.weights);
+    if (beam_model_write(&file.info, file.weights, file.bytes, file.size, NULL)) {
+        abort();
+    }
+    return file;
+}
+
+void test_model_save(const test_model_file *file, const char *path)
+{
+    FILE *out = must(fopen(path, "wb"));
+    if (fwrite(file->bytes, 1, file->size, out) != file->size || fclose(out) != 0) {
+        abort();
+    }
 }
 
 void test_model_file_free(test_model_file *file)

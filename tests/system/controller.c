@@ -47,6 +47,8 @@ void test_register(beamc_client *client, const char *id, const beam_scene *scene
                                    .antennas = (unsigned)scene->dims.antennas,
                                    .max_users = (unsigned)scene->dims.users + 2,
                                    .targets = (unsigned)scene->dims.targets,
+                                   .sensing = (beamc_sensing)((int)scene->sensing + 1),
+                                   .bandwidth_hz = scene->bandwidth_hz,
                                    .snapshots = scene->snapshots,
                                    .carrier_hz = 3.5e9,
                                    .has_tradeoff = tradeoff >= 0,

@@ -16,6 +16,7 @@
 #include <jansson.h>
 
 #include "common/golden.h"
+#include "common/model.h"
 #include "common/random.h"
 #include "system/daemon.h"
 
@@ -168,7 +169,8 @@ static void status_is_that_of_the_daemon(void **state)
     assert_true(real(c, "latency_p50_us") > 0 &&
                 real(c, "latency_p99_us") >= real(c, "latency_p50_us"));
     json_decref(o);
-    expect(run(daemon_.dir, "status", NULL), 0, "1 of 1024 clusters\ncluster north: ", "");
+    expect(run(daemon_.dir, "status", NULL), 0, "1 of 1024 clusters\nsolves by ", "");
+    expect(run(daemon_.dir, "status", NULL), 0, "\ncluster north: ", "");
     expect(run(daemon_.dir, "status", "north", NULL), 0, "worst-case WSR", "");
     expect(run(daemon_.dir, "status", "south", NULL), 1, "", "refused (unknown cluster)");
     expect(run(daemon_.dir, "clusters", NULL), 0, "north ", "");
@@ -278,6 +280,48 @@ static void many_clusters_are_listed(void **state)
     test_scene_free(small);
 }
 
+/* The sizes, the checksum and the training of the model in use; another one from a file; a wrong
+ * one not. */
+static void the_model_is_shown_and_reloaded(void **state)
+{
+    (void)state;
+    char path[96];
+    test_model_file file = test_model_make(0, 1);
+    snprintf(path, sizeof path, "%s/beamd.conf", daemon_.dir); /* removed with the daemon */
+    test_model_save(&file, path);
+    json_t *o = object_of(run(daemon_.dir, "--json", "model", "reload", path, NULL));
+    assert_true(json_is_true(json_object_get(o, "loaded")));
+    assert_string_equal(word(o, "method"), "network");
+    const json_t *m = json_object_get(o, "model"), *training = json_object_get(m, "training");
+    assert_string_equal(word(m, "name"), file.info.name);
+    assert_string_equal(word(m, "kind"), "equivariant");
+    assert_string_equal(word(m, "sha256"), file.info.checksum);
+    assert_string_equal(word(m, "source"), path);
+    assert_int_equal(whole(m, "parameters"), file.info.parameters);
+    assert_int_equal(whole(m, "layers"), file.info.layers);
+    assert_int_equal(whole(m, "width"), file.info.width);
+    assert_true(json_is_null(json_object_get(m, "size")));
+    assert_string_equal(word(training, "command"), file.info.command);
+    assert_string_equal(word(training, "creator"), file.info.creator);
+    assert_string_equal(word(training, "data"), file.info.families);
+    assert_string_equal(word(training, "seed"), "18364758544493064720");
+    assert_int_equal(whole(training, "steps"), file.info.steps);
+    assert_int_equal(whole(training, "samples"), file.info.samples);
+    assert_int_equal(whole(training, "created_unix_s"), file.info.created_unix_s);
+    assert_true(fabs(real(json_object_get(m, "held_out"), "ratio_median") - 0.99) < 1e-12);
+    json_decref(o);
+    expect(run(daemon_.dir, "model", NULL), 0, file.info.checksum, "");
+    expect(run(daemon_.dir, "model", NULL), 0, "created       2023-11-14 22:13:20 UTC", "");
+    expect(run(daemon_.dir, "status", NULL), 0, "model \"test ", "");
+    file.bytes[file.size - 1] ^= 1;
+    test_model_save(&file, path);
+    expect(run(daemon_.dir, "model", "reload", path, NULL), 1, "",
+           "refused (invalid): checksum: the file is damaged");
+    expect(run(daemon_.dir, "model", "reload", "no-such-file", NULL), 1, "", "No such file");
+    expect(run(daemon_.dir, "model", NULL), 0, file.info.checksum, ""); /* the old one stays */
+    test_model_file_free(&file);
+}
+
 static void wrong_usage_is_told(void **state)
 {
     (void)state;
@@ -289,6 +333,7 @@ static void wrong_usage_is_told(void **state)
     expect(run(daemon_.dir, "status", "not an id", NULL), 2, "", "cluster id");
     expect(run(daemon_.dir, "watch", NULL), 2, "", "wrong arguments");
     expect(run(daemon_.dir, "preference", "forget", "north", NULL), 2, "", "'get CLUSTER'");
+    expect(run(daemon_.dir, "model", "load", NULL), 2, "", "'reload [FILE]'");
     expect(run(daemon_.dir, "--timeout", "soon", "status", NULL), 2, "", "--timeout");
     expect(run(daemon_.dir, "--count", "-1", "watch", "north", NULL), 2, "", "--count");
     expect(run(daemon_.dir, "--no-such-option", NULL), 2, "", "");
@@ -303,6 +348,7 @@ int main(void)
         cmocka_unit_test(watch_shows_what_is_published),
         cmocka_unit_test(large_user_ids_are_told_as_they_are),
         cmocka_unit_test(many_clusters_are_listed),
+        cmocka_unit_test(the_model_is_shown_and_reloaded),
         cmocka_unit_test(wrong_usage_is_told),
     };
     return cmocka_run_group_tests_name("beamctl", tests, set_up, tear_down);

@@ -424,6 +424,13 @@ static void preferences_and_sockets_are_checked(void **state)
     peer_expect(csi, BEAMD__ERROR_CODE__ERROR_TYPE, "type");
     peer_send(csi, BEAM_WIRE_REGISTER_CLUSTER, "", &r->registration.base);
     peer_expect(csi, BEAMD__ERROR_CODE__ERROR_INVALID, "cluster");
+    Beamd__ModelReload model = BEAMD__MODEL_RELOAD__INIT;
+    static char relative[] = "../model";
+    model.file = relative;
+    peer_send(csi, BEAM_WIRE_MODEL_RELOAD, "", &model.base);
+    peer_expect(csi, BEAMD__ERROR_CODE__ERROR_TYPE, "type");
+    peer_send(control, BEAM_WIRE_MODEL_RELOAD, "", &model.base);
+    peer_expect(control, BEAMD__ERROR_CODE__ERROR_INVALID, "file");
     peer_free(control);
     peer_free(csi);
     free(r);

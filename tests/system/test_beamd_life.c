@@ -22,7 +22,7 @@
 #include "common/random.h"
 #include "system/daemon.h"
 
-/* So large that a cold solve takes whatever time its deadline leaves. */
+/* So large that a cold solve of the iterative solver takes whatever time its deadline leaves. */
 static beam_scene *slow_scene(void)
 {
     test_random random = test_random_new(1);
@@ -36,7 +36,8 @@ static void sigterm_answers_what_is_under_way_and_exits_0(void **state)
     test_daemon d;
     beamc_error err;
     beamc_answer answer;
-    test_daemon_start(&d, NULL, 0);
+    static const char *const settings[] = {"solve_method = boblrbf", NULL};
+    test_daemon_start(&d, settings, 0);
     beam_scene *scene = slow_scene();
     beamc_client *client = test_client(&d);
     test_set_up(client, "drain", scene, 0.5);
@@ -57,7 +58,8 @@ static void sigterm_answers_what_is_under_way_and_exits_0(void **state)
 static void a_drain_ends_in_time_even_so(void **state)
 {
     (void)state;
-    static const char *const settings[] = {"drain_ms = 50", "deadline_max_ms = 60000", NULL};
+    static const char *const settings[] = {"solve_method = boblrbf", "drain_ms = 50",
+                                           "deadline_max_ms = 60000", NULL};
     test_daemon d;
     beamc_error err;
     beamc_answer answer;
@@ -96,7 +98,8 @@ static void the_watchdog_is_fed(void **state)
 static void the_watchdog_starves_when_a_solver_hangs(void **state)
 {
     (void)state;
-    static const char *const settings[] = {"stall_ms = 100", "deadline_max_ms = 60000", NULL};
+    static const char *const settings[] = {"solve_method = boblrbf", "stall_ms = 100",
+                                           "deadline_max_ms = 60000", NULL};
     test_daemon d;
     beamc_error err;
     beamc_answer answer;

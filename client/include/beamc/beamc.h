@@ -355,6 +355,9 @@ typedef struct beamc_status {
     uint64_t messages_received, solutions_sent, errors_sent;
     const beamc_cluster_status *clusters; /* valid until the next call with this client */
     size_t cluster_count;
+    beamc_method method;      /* configured: BEAMC_METHOD_NETWORK or BEAMC_METHOD_BOBLRBF */
+    const char *model_name;   /* as `clusters`; empty: no model of the network is loaded */
+    const char *model_sha256; /* likewise */
 } beamc_status;
 
 /* cluster NULL: all of them. */
@@ -363,6 +366,38 @@ beamc_code beamc_status_get(beamc_client *client, const char *cluster, int timeo
 /* Only `clusters` and `cluster_count` are filled in. */
 beamc_code beamc_cluster_list(beamc_client *client, int timeout_ms, beamc_status *status,
                               beamc_error *err);
+
+/* The model of the network: what its file says of itself. Texts are valid until the next call with
+ * this client. */
+typedef struct beamc_model {
+    const char *name;
+    const char *kind; /* "equivariant", "mlp" */
+    unsigned layers, width;
+    uint64_t parameters;
+    unsigned stations, antennas, users, targets, sensing_rows; /* the one size of an mlp, else 0 */
+    const char *sha256;                       /* of the file less its last 32 bytes */
+    const char *source;                       /* the file; empty: built in */
+    const char *creator, *families, *command; /* how it was trained */
+    uint64_t data_seed, steps, samples;
+    int64_t created_unix_s;   /* 0: not recorded */
+    uint64_t held_out_scenes; /* 0: nothing was measured */
+    double held_out_loss, held_out_ratio_median, held_out_ratio_p5;
+} beamc_model;
+
+typedef struct beamc_model_state {
+    bool loaded; /* false: `model` is all zero */
+    beamc_model model;
+    beamc_method method;     /* configured: BEAMC_METHOD_NETWORK or BEAMC_METHOD_BOBLRBF */
+    uint64_t loads, refused; /* models taken and refused since the daemon started */
+} beamc_model_state;
+
+beamc_code beamc_model_get(beamc_client *client, int timeout_ms, beamc_model_state *state,
+                           beamc_error *err);
+/* file: an absolute path on the daemon's machine; NULL: the configured model again. The daemon
+ * checks it and answers with it from the next solve on; BEAMC_E_REFUSED: the old one stays, and
+ * *err says what is wrong. state may be NULL. */
+beamc_code beamc_model_reload(beamc_client *client, const char *file, int timeout_ms,
+                              beamc_model_state *state, beamc_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,250 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "system/core_world.h"
+
+static uint64_t world_clock(void *arg)
+{
+    return ((world *)arg)->now_ns;
+}
+
+static void note(world *w, bool published, char peer, const unsigned char *frame, size_t bytes)
+{
+    beam_wire_header header;
+    ProtobufCMessage *message = NULL;
+    beam_wire_error err;
+    assert_true(w->count < LOG_MAX);
+    beam_wire_arena_reset(&w->arena);
+    if (beam_wire_unpack(&header, &message, &w->arena, frame, bytes, &err) < 0) {
+        fail_msg("the core sent nonsense: %s %s", err.field, err.text);
+    }
+    sent *s = &w->log[w->count++];
+    *s = (sent){
+        .published = published, .peer = peer, .type = header.type, .sequence = header.sequence};
+    snprintf(s->cluster, sizeof s->cluster, "%s", header.cluster);
+    if (header.type == BEAM_WIRE_ERROR) {
+        s->code = ((Beamd__Error *)message)->code;
+    } else if (header.type == BEAM_WIRE_SOLUTION) {
+        const Beamd__Solution *solution = (Beamd__Solution *)message;
+        s->csi_sequence = solution->csi_sequence;
+        s->repeat = solution->repeat;
+        s->tradeoff = beam_tradeoff_from_preference(
+            (beam_preference){solution->preference->u1, solution->preference->u2});
+    }
+}
+
+static bool world_reply(void *arg, beamd_channel channel, const void *identity,
+                        size_t identity_bytes, const unsigned char *frame, size_t bytes)
+{
+    world *w = arg;
+    (void)channel;
+    assert_true(identity_bytes > 0);
+    if (!w->peer_gone) {
+        note(w, false, *(const char *)identity, frame, bytes);
+    }
+    return !w->peer_gone;
+}
+
+static bool world_publish(void *arg, const void *topic, size_t topic_bytes,
+                          const unsigned char *frame, size_t bytes)
+{
+    assert_int_equal(((const char *)topic)[topic_bytes - 1], 0);
+    note(arg, true, 0, frame, bytes);
+    return true;
+}
+
+static bool world_can_solve(void *arg)
+{
+    const world *w = arg;
+    return w->jobs < w->threads;
+}
+
+static bool world_solve(void *arg, beamd_job *job)
+{
+    world *w = arg;
+    w->under_way[w->jobs++] = job;
+    return true;
+}
+
+static bool world_can_refresh(void *arg)
+{
+    return ((world *)arg)->refresh == NULL;
+}
+
+static bool world_refresh(void *arg, beamd_job *job)
+{
+    ((world *)arg)->refresh = job;
+    return true;
+}
+
+static bool world_read_model(void *arg, beamd_job *job)
+{
+    world *w = arg;
+    assert_null(w->reading);
+    w->reading = job;
+    return true;
+}
+
+world *world_new(unsigned threads)
+{
+    world *w = test_memory(sizeof *w);
+    memset(w, 0, sizeof *w);
+    beamd_config_default(&w->config);
+    w->config.deadline_us = 30000000; /* jobs run in this thread, on the real clock */
+    w->config.deadline_max_ms = 60000;
+    w->threads = threads;
+    beam_wire_arena_init(&w->arena, w->arena_memory, sizeof w->arena_memory);
+    const beamd_core_io io = {
+        w,           world_clock,       world_reply,   world_publish,   world_can_solve,
+        world_solve, world_can_refresh, world_refresh, world_read_model};
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    w->now_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    w->core = beamd_core_create(&w->config, &io, w->now_ns);
+    assert_non_null(w->core);
+    return w;
+}
+
+void finish_one(world *w)
+{
+    assert_true(w->jobs > 0);
+    beamd_job *job = w->under_way[0];
+    memmove(w->under_way, w->under_way + 1, --w->jobs * sizeof w->under_way[0]);
+    job->run(job);
+    beamd_core_done(w->core, w->now_ns, job);
+}
+
+void finish_reading(world *w)
+{
+    beamd_job *job = w->reading;
+    assert_non_null(job);
+    w->reading = NULL;
+    job->run(job);
+    beamd_core_done(w->core, w->now_ns, job);
+}
+
+void world_free(world *w)
+{
+    beamd_core_abandon(w->core, w->now_ns);
+    while (w->jobs > 0) {
+        finish_one(w);
+    }
+    if (w->refresh) {
+        w->refresh->run(w->refresh);
+        beamd_core_done(w->core, w->now_ns, w->refresh);
+    }
+    if (w->reading) {
+        finish_reading(w);
+    }
+    beamd_core_destroy(&w->core);
+    free(w);
+}
+
+const sent *last(const world *w)
+{
+    assert_true(w->count > 0);
+    return &w->log[w->count - 1];
+}
+
+void deliver(world *w, char peer, unsigned type, const char *cluster, uint64_t sequence,
+             const ProtobufCMessage *message)
+{
+    static unsigned char frame[FRAME_BYTES];
+    size_t bytes = 0;
+    beam_wire_error err;
+    const bool control = type == BEAM_WIRE_PREFERENCE_SET || type == BEAM_WIRE_STATUS_REQUEST ||
+                         type == BEAM_WIRE_MODEL_RELOAD;
+    assert_int_equal(
+        beam_wire_pack(type, cluster, sequence, message, frame, sizeof frame, &bytes, &err), 0);
+    beamd_core_message(w->core, w->now_ns, control ? BEAMD_CHANNEL_CONTROL : BEAMD_CHANNEL_CSI,
+                       &peer, 1, frame, bytes, 1);
+}
+
+void deliver_registration(world *w, const char *cluster, const beam_scene *scene)
+{
+    Beamd__RegisterCluster m = BEAMD__REGISTER_CLUSTER__INIT;
+    Beamd__Station station[L], *at[L];
+    for (int l = 0; l < L; l++) {
+        beamd__station__init(&station[l]);
+        station[l].x_m = scene->station_position_m[2 * l];
+        station[l].y_m = scene->station_position_m[2 * l + 1];
+        station[l].axis_rad = scene->station_axis_rad[l];
+        station[l].antennas = N;
+        station[l].power_w = scene->station_power_w[l];
+        station[l].echo_noise_w = scene->station_echo_noise_w[l];
+        at[l] = &station[l];
+    }
+    m.array = BEAMD__ARRAY_KIND__ARRAY_UNIFORM_LINEAR;
+    m.user_antennas = 1;
+    m.sensing = BEAMD__SENSING_MODEL__SENSING_RESOLVED;
+    m.snapshots = scene->snapshots;
+    m.carrier_hz = 3.5e9;
+    m.max_users = U;
+    m.targets = J;
+    m.n_stations = L;
+    m.stations = at;
+    deliver(w, 'r', BEAM_WIRE_REGISTER_CLUSTER, cluster, 1, &m.base);
+    assert_int_equal(last(w)->type, BEAM_WIRE_ACK);
+}
+
+void deliver_targets(world *w, const char *cluster, const beam_scene *scene, uint64_t sequence)
+{
+    Beamd__TargetUpdate m = BEAMD__TARGET_UPDATE__INIT;
+    Beamd__Target target[J], *at[J];
+    for (int j = 0; j < J; j++) {
+        beamd__target__init(&target[j]);
+        target[j].x_m = scene->target_position_m[2 * j];
+        target[j].y_m = scene->target_position_m[2 * j + 1];
+        target[j].rcs_m2 = 1;
+        at[j] = &target[j];
+    }
+    m.n_targets = J;
+    m.targets = at;
+    deliver(w, 't', BEAM_WIRE_TARGET_UPDATE, cluster, sequence, &m.base);
+}
+
+void deliver_csi(world *w, char peer, const char *cluster, const beam_scene *scene,
+                 uint64_t sequence, uint32_t deadline_us)
+{
+    Beamd__CsiUpdate m = BEAMD__CSI_UPDATE__INIT;
+    Beamd__User user[U], *at[U];
+    Beamd__Subband band = BEAMD__SUBBAND__INIT, *bands[] = {&band};
+    Beamd__ComplexArray channels = BEAMD__COMPLEX_ARRAY__INIT;
+    uint32_t shape[] = {L, U, N};
+    for (int u = 0; u < U; u++) {
+        beamd__user__init(&user[u]);
+        user[u].user_id = (uint64_t)u;
+        user[u].station = (uint32_t)scene->user_station[u];
+        user[u].weight = 1;
+        user[u].noise_w = scene->user_noise_w[u];
+        at[u] = &user[u];
+    }
+    channels.element = BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT64;
+    channels.order = BEAMD__ARRAY_ORDER__ORDER_LAST_FASTEST;
+    channels.n_shape = 3;
+    channels.shape = shape;
+    channels.data = (ProtobufCBinaryData){(size_t)L * U * N * 16, (uint8_t *)scene->channel};
+    band.channels = &channels;
+    band.n_error_radius = (size_t)L * U;
+    band.error_radius = scene->error_radius;
+    m.deadline_us = deadline_us;
+    m.n_users = U;
+    m.users = at;
+    m.n_subbands = 1;
+    m.subbands = bands;
+    deliver(w, peer, BEAM_WIRE_CSI_UPDATE, cluster, sequence, &m.base);
+}
+
+void ready_cluster(world *w, const char *cluster, const beam_scene *scene)
+{
+    deliver_registration(w, cluster, scene);
+    deliver_targets(w, cluster, scene, 1);
+    w->count = 0;
+}

@@ -1,0 +1,62 @@
+/* A simulated world for the core: time, peers and threads are the test's. No socket, no thread, no
+ * waiting. */
+#ifndef TEST_CORE_WORLD_H
+#define TEST_CORE_WORLD_H
+
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/golden.h"
+#include "core.h"
+
+enum { FRAME_BYTES = 1 << 16, LOG_MAX = 256, L = 3, N = 5, U = 3, J = 2 };
+
+/* What went out. */
+typedef struct sent {
+    bool published;
+    char peer; /* first byte of the identity */
+    unsigned type;
+    uint64_t sequence, csi_sequence;
+    char cluster[64];
+    Beamd__ErrorCode code;
+    bool repeat;
+    double tradeoff;
+} sent;
+
+typedef struct world {
+    beamd_config config;
+    beamd_core *core;
+    uint64_t now_ns;
+    unsigned threads;
+    beamd_job *under_way[8];
+    unsigned jobs;
+    beamd_job *refresh, *reading;
+    sent log[LOG_MAX];
+    unsigned count;
+    bool peer_gone;
+    alignas(16) unsigned char arena_memory[FRAME_BYTES * 8];
+    beam_wire_arena arena;
+} world;
+
+/* threads: how many jobs may be under way. */
+world *world_new(unsigned threads);
+/* Ends what is under way first. */
+void world_free(world *w);
+/* Runs and returns the oldest job. */
+void finish_one(world *w);
+/* Likewise the reading of a model. */
+void finish_reading(world *w);
+/* What went out last. */
+const sent *last(const world *w);
+/* From the peer of this name, on the socket that takes the type. */
+void deliver(world *w, char peer, unsigned type, const char *cluster, uint64_t sequence,
+             const ProtobufCMessage *message);
+void deliver_registration(world *w, const char *cluster, const beam_scene *scene);
+void deliver_targets(world *w, const char *cluster, const beam_scene *scene, uint64_t sequence);
+void deliver_csi(world *w, char peer, const char *cluster, const beam_scene *scene,
+                 uint64_t sequence, uint32_t deadline_us);
+/* Registered, with targets; forgets what went out. */
+void ready_cluster(world *w, const char *cluster, const beam_scene *scene);
+
+#endif
