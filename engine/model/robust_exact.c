@@ -5,7 +5,8 @@
 #include "model/row.h"
 #include "model/trust_region.h"
 
-static const double dinkelbach_tolerance = 1e-14, same_ratio = 1e-12;
+static const double dinkelbach_tolerance = 1e-14, small_fall = 1e-10, same_ratio = 1e-12;
+enum { REACH_STEPS = 3 };
 
 void beam_robust_carve(beam_robust *rb, beam_arena *arena, const beam_dims *max, int D_max,
                        int sensing_max)
@@ -115,7 +116,44 @@ static void own_terms(const beam_robust *rb, int u, const double *x, double *sig
     }
 }
 
-/* Dinkelbach from the nominal ratio downwards; every step a global trust-region problem. */
+/* A ratio that errors of the ball reach, near the worst at a fraction of a trust-region problem's
+ * cost: first the error that takes most from the signal, then x <- g - eps A x/|A x| with
+ * A = (1+eta) z z^H - eta R, the gradient of Dinkelbach's function, as long as the ratio falls. */
+static double reached_ratio(const beam_robust *rb, int u, const double *g, const double *z,
+                            double eps, double vv, double nominal)
+{
+    const beam_spectrum *s = &rb->spectrum[rb->p->own[u]];
+    const int qp = s->qp;
+    double x[2 * BEAM_RANK_MAX], signal, own, re, im, best = nominal;
+    beam_row_dot(qp, z, g, &re, &im);
+    const double take = eps / sqrt((re * re + im * im) * vv);
+    memcpy(x, g, 2u * (size_t)qp * sizeof *x);
+    beam_row_axpy(qp, -take * re, -take * im, z, x);
+    for (int k = 0; k < REACH_STEPS; k++) {
+        own_terms(rb, u, x, &signal, &own);
+        const double ratio = signal / (own + rb->interference[u]);
+        if (!(ratio < best)) {
+            break;
+        }
+        best = ratio;
+        beam_row_dot(qp, z, x, &re, &im);
+        for (int i = 0; i < qp; i += 4) {
+            const beam_v4 pull = -ratio * beam_v4_load(s->rho + i);
+            beam_v4_store(x + i, pull * beam_v4_load(x + i));
+            beam_v4_store(x + qp + i, pull * beam_v4_load(x + qp + i));
+        }
+        beam_row_axpy(qp, (1.0 + ratio) * re, (1.0 + ratio) * im, z, x);
+        const double norm2 = beam_row_norm2(2 * qp, x);
+        if (!(norm2 > 0.0)) {
+            break;
+        }
+        beam_row_scale(2 * qp, -eps / sqrt(norm2), x);
+        beam_row_add(2 * qp, 1.0, g, x);
+    }
+    return best;
+}
+
+/* Dinkelbach downwards from a ratio that is reached; every step a global trust-region problem. */
 static void own_exact(beam_robust *rb, int u)
 {
     const beam_problem *p = rb->p;
@@ -127,7 +165,7 @@ static void own_exact(beam_robust *rb, int u)
     const double I = rb->interference[u];
     const size_t bytes = 2u * (size_t)s->qp * sizeof *x;
     own_terms(rb, u, g, &rb->signal[u], &rb->own[u]);
-    double eta = rb->signal[u] / (rb->own[u] + I);
+    double eta = rb->signal[u] / (rb->own[u] + I), last = 0.0;
     memset(y, 0, bytes);
     /* the ball reaches the plane x^H v = 0: exactly zero, at its point next to the estimate.
      * Dinkelbach would creep towards it and lose digits on the way. */
@@ -145,6 +183,9 @@ static void own_exact(beam_robust *rb, int u)
         rb->sinr[u] = 0.0;
         return;
     }
+    if (s->rank > 1 && eps > 0.0) {
+        eta = reached_ratio(rb, u, g, z, eps, vv, eta);
+    }
     for (int round = 0; round < 60 && s->rank > 0 && eps > 0.0 && eta > 0.0; round++) {
         double signal, own;
         beam_own_minimise(s->rank, s->qp, s->rho, z, g, eps, eta, &shift, x);
@@ -158,11 +199,15 @@ static void own_exact(beam_robust *rb, int u)
             memcpy(y, g, bytes);
             beam_row_add(2 * s->qp, -1.0, x, y);
         }
-        if (!(next < eta * (1.0 - dinkelbach_tolerance))) {
-            eta = next < eta ? next : eta;
+        const double fall = 1.0 - next / eta;
+        eta = next < eta ? next : eta;
+        /* superlinear: from two falls the next is foreseen, and most often needs no round to see
+         * that it is none; the worst channel is as near as the last fall was small */
+        if (!(fall > dinkelbach_tolerance) ||
+            (fall < small_fall && fall * fall * fall < dinkelbach_tolerance * last * last)) {
             break;
         }
-        eta = next;
+        last = fall;
     }
     rb->sinr[u] = eta;
 }

@@ -7,7 +7,7 @@
 
 /* Where the errors of the cuts are chosen: the bounds are sharp there. */
 static const double cut_share[BEAM_CURVE_CUTS] = {0.35, 0.95};
-enum { CUT_STEPS = 3 };
+enum { CUT_STEPS = 2 };
 
 /* a^H R a under this (of N, budgets 1) counts as nearly dark: it may cross the guard of the
  * resolved model, where S jumps, between two nodes. */

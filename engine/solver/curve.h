@@ -15,7 +15,7 @@
 #include "model/problem.h"
 #include "solver/rate_cut.h"
 
-enum { BEAM_CURVE_NODES = 9, BEAM_CURVE_CUTS = 2 };
+enum { BEAM_CURVE_NODES = 6, BEAM_CURVE_CUTS = 2 };
 
 typedef struct beam_curve_node {
     double share;
