@@ -12,7 +12,7 @@ add_executable(replay_model fuzz/replay.c fuzz/fuzz_model.c common/model.c)
 target_include_directories(replay_model PRIVATE ${CMAKE_SOURCE_DIR}/engine)
 target_link_libraries(replay_model PRIVATE beamtest)
 add_test(NAME replay_model COMMAND replay_model ${CMAKE_CURRENT_BINARY_DIR}/model_seed_equivariant.beamnet
-                                   ${CMAKE_CURRENT_BINARY_DIR}/model_seed_second.beamnet)
+                                   ${CMAKE_CURRENT_BINARY_DIR}/model_seed_mlp.beamnet)
 set_tests_properties(replay_model PROPERTIES LABELS "fuzz" TIMEOUT 120 FIXTURES_REQUIRED model_seeds)
 if(TARGET beamlab)
   add_test(NAME model_contract COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/system/model_contract.sh $<TARGET_FILE:beamlab>

@@ -40,14 +40,7 @@ test_model_file test_model_make(int mlp, uint64_t seed)
                                      .held_out_loss = -0.125,
                                      .held_out_ratio_median = 0.99,
                                      .held_out_ratio_p5 = 0.97}};
-    beam_model_info *info = &file.info;
-    beam_net_arch arch = beam_model_arch(info);
-    if (beam_net_parameters(&arch) == 0) {
-        info->kind = BEAM_MODEL_EQUIVARIANT;
-        info->layers = 3;
-        info->stations = info->antennas = info->users = info->targets = info->sensing_rows = 0;
-        arch = beam_model_arch(info);
-    }
+    const beam_net_arch arch = beam_model_arch(&file.info);
     file.info.parameters = beam_net_parameters(&arch);
     file.size = beam_model_write_size(&file.info);
     file.weights = must(calloc(file.info.parameters + 1, sizeof(float)));

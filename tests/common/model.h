@@ -11,9 +11,8 @@ typedef struct test_model_file {
     float *weights; /* what is in it */
 } test_model_file;
 
-/* A small equivariant one of every field set; mlp: one of the other kind, or, while the engine
- * counts no parameters for that (info.kind tells), an equivariant one of another size. Weights are
- * random in [-1, 1). Ends the program when memory fails. */
+/* A small equivariant one of every field set; mlp: one of the other kind. Weights are random in
+ * [-1, 1). Ends the program when memory fails. */
 test_model_file test_model_make(int mlp, uint64_t seed);
 /* An equivariant model as training starts: small steps along preconditioned directions. */
 test_model_file test_model_make_fresh(int layers, int width, const char *name, uint64_t seed);

@@ -14,8 +14,7 @@ int main(int argc, char **argv)
     }
     for (int k = 0; k < 2; k++) {
         char path[4096];
-        snprintf(path, sizeof path, "%s/model_seed_%s.beamnet", argv[1],
-                 k ? "second" : "equivariant");
+        snprintf(path, sizeof path, "%s/model_seed_%s.beamnet", argv[1], k ? "mlp" : "equivariant");
         test_model_file file = test_model_make(k, 9);
         FILE *out = fopen(path, "wb");
         const size_t written = out ? fwrite(file.bytes, 1, file.size, out) : 0;

@@ -395,10 +395,19 @@ static void the_solver_answers_the_rest(void **state)
     s = test_solve(client, "coherent", scene);
     assert_int_equal(s->method, BEAMC_METHOD_BOBLRBF);
     assert_true(metric(&d, "beamd_network_fallbacks_total{reason=\"sensing_model\"}") == 1);
+    test_model_file mlp = test_model_make(1, 4); /* of one size, and not of this one */
+    test_model_save(&mlp, in_folder("mine"));
+    reload(client, in_folder("mine"), &mlp);
+    const double before = metric(&d, "beamd_solutions_total{method=\"network\"}");
+    scene->sensing = BEAM_SENSING_RESOLVED;
+    s = test_solve(client, "floor", scene);
+    test_check_solution(scene, s);
+    assert_true(metric(&d, "beamd_network_fallbacks_total{reason=\"size\"}") == 1);
+    assert_true(metric(&d, "beamd_solutions_total{method=\"network\"}") == before);
+    test_model_file_free(&mlp);
     beamc_close(&client);
     assert_int_equal(test_daemon_stop(&d), 0);
 
-    scene->sensing = BEAM_SENSING_RESOLVED;
     start(&d, "small", "solve_method = boblrbf");
     client = test_client(&d);
     test_set_up(client, "c", scene, 0.5);

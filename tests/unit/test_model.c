@@ -75,9 +75,6 @@ static void what_is_written_is_read(void **state)
     for (int mlp = 0; mlp < 2; mlp++) {
         test_model_file file = test_model_make(mlp, 1);
         void *memory;
-        if (mlp && file.info.kind != BEAM_MODEL_MLP) {
-            print_message("no mlp is built: a second equivariant model instead\n");
-        }
         /* a file at an odd address, and gone after loading */
         unsigned char *copy = malloc(file.size + 1);
         assert_non_null(copy);
