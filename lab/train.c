@@ -7,6 +7,7 @@
 #include "lab/parallel.h"
 #include "lab/random.h"
 #include "network/block.h"
+#include "network/loss_paper.h"
 #include "solver/classical.h"
 
 /* The blocks of a step are spread over this many sums of gradients, which are then added in order:
@@ -29,8 +30,10 @@ typedef struct worker {
     void *memory;
     beam_net_block *block;
     beam_net_loss loss;
-    double *x, *y, *x_bar; /* points */
-    double *points;        /* [BEAM_LANES] */
+    beam_net_loss_paper paper; /* mlp */
+    double *delta, *delta_bar; /* mlp: its errors */
+    double *x, *y, *x_bar;     /* points */
+    double *points;            /* [BEAM_LANES] */
 } worker;
 
 struct lab_train {
@@ -105,9 +108,10 @@ void lab_train_initialise(const lab_train_settings *settings, lab_train_state *s
 
 /* --- Life ------------------------------------------------------------------------------------- */
 
-static size_t carve_worker(worker *w, const beam_net_arch *arch, const beam_dims *most,
+static size_t carve_worker(worker *w, const lab_train_settings *settings, const beam_dims *most,
                            void *memory)
 {
+    const beam_net_arch *arch = &settings->arch;
     const int r = beam_design_sensing_max(most), columns = most->users + 2 * most->targets;
     const int D = columns < most->antennas ? columns : most->antennas;
     const size_t point = (size_t)(most->users + most->stations * r) * 2u * (size_t)((D + 3) & ~3);
@@ -117,6 +121,15 @@ static size_t carve_worker(worker *w, const beam_net_arch *arch, const beam_dims
     w->x_bar = BEAM_TAKE(&arena, double, point);
     w->points = BEAM_TAKE(&arena, double, BEAM_LANES *point);
     beam_net_loss_carve(&w->loss, &arena, most);
+    if (arch->kind == BEAM_NET_MLP) {
+        const beam_dims dims = {arch->stations, arch->antennas, arch->users, arch->targets};
+        const size_t errors =
+            (size_t)(arch->stations * arch->users) * 2u * (size_t)((arch->antennas + 3) & ~3);
+        beam_net_loss_paper_carve(&w->paper, &arena, &dims, arch->sensing_rows,
+                                  settings->loss.lower_steps);
+        w->delta = BEAM_TAKE(&arena, double, errors);
+        w->delta_bar = BEAM_TAKE(&arena, double, errors);
+    }
     void *block = BEAM_TAKE(&arena, unsigned char, beam_net_block_memsize(arch, most, true));
     if (memory) {
         w->block = beam_net_block_init(arch, most, true, block);
@@ -128,8 +141,7 @@ static beam_code create_workers(lab_train *self, beam_error *err)
 {
     const beam_dims most = lab_scenes_most(self->scenes);
     worker probe;
-    const size_t size =
-        (carve_worker(&probe, &self->settings.arch, &most, NULL) + 63) & ~(size_t)63;
+    const size_t size = (carve_worker(&probe, &self->settings, &most, NULL) + 63) & ~(size_t)63;
     self->workers = calloc((size_t)self->threads, sizeof *self->workers);
     for (int i = 0; self->workers && i < self->threads; i++) {
         worker *w = &self->workers[i];
@@ -138,7 +150,7 @@ static beam_code create_workers(lab_train *self, beam_error *err)
             return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
         }
         memset(memory, 0, size);
-        (void)carve_worker(w, &self->settings.arch, &most, memory);
+        (void)carve_worker(w, &self->settings, &most, memory);
         w->memory = memory;
         w->loss.options = self->settings.loss;
     }
@@ -235,12 +247,7 @@ static beam_code draw_block(lab_train *self, int block, block_draw *d, beam_erro
     if (!d->group) {
         return err->code;
     }
-    const beam_net_shape *shape = &d->group->shape;
-    const int antennas = d->group->samples[0].frames[0].problem.N;
-    const beam_net_arch *a = &o->arch;
-    if (a->kind == BEAM_NET_MLP &&
-        (shape->L != a->stations || shape->U != a->users || shape->J != a->targets ||
-         shape->r != a->sensing_rows || antennas != a->antennas)) {
+    if (!beam_net_serves(&o->arch, &d->group->samples[0].frames[0].problem)) {
         return beam_fail(err, BEAM_E_INVALID, "families",
                          "an mlp is made for one size; these scenes have several");
     }
@@ -303,6 +310,53 @@ static beam_net_loss_result layer_loss(worker *w, int lane, int layer, double we
     return r;
 }
 
+/* Tchebycheff: leads the errors of an mlp to the worst ones; x is still in w->x. */
+static void lead_errors(worker *w, int lane, int layer)
+{
+    beam_net_block_delta(w->block, lane, layer, w->delta);
+    (void)beam_net_loss_errors(&w->loss, w->x, w->delta, w->loss.options.errors, w->delta_bar);
+    beam_net_block_delta_adjoint(w->block, lane, layer, w->delta_bar);
+}
+
+/* (27) as printed, for an mlp: its own errors, the plane of this pair, the penalties. */
+static beam_net_loss_result printed_loss(worker *w, int lane, int layer)
+{
+    const beam_net_loss_options *o = &w->loss.options;
+    beam_net_block_state(w->block, lane, layer, w->x);
+    beam_net_block_delta(w->block, lane, layer, w->delta);
+    (void)beam_net_loss_paper_cut(&w->paper, w->x, w->delta);
+    beam_net_loss_result r =
+        beam_net_loss_paper_value(&w->paper, o, w->x, w->delta, w->x_bar, w->delta_bar);
+    r.loss += beam_net_block_penalty(w->block, lane, o->power_penalty);
+    beam_net_block_adjoint(w->block, lane, layer, w->x_bar);
+    beam_net_block_delta_adjoint(w->block, lane, layer, w->delta_bar);
+    return r;
+}
+
+/* All losses of a lane; the last layer's is returned. */
+static beam_net_loss_result lane_loss(worker *w, const lab_train_settings *o, const block_draw *d,
+                                      int lane)
+{
+    const int Y = o->arch.layers;
+    beam_problem *p = &d->group->samples[lane].frames[d->warm].problem;
+    const beam_ideal ideal = lane_ideal(d, d->warm, lane);
+    const beam_preference u = beam_preference_from_tradeoff(d->tradeoff[lane]);
+    const bool mlp = o->arch.kind == BEAM_NET_MLP;
+    if (mlp && o->loss.kind == BEAM_NET_LOSS_PENALTY) {
+        beam_net_loss_paper_load(&w->paper, p, &ideal, u);
+        return printed_loss(w, lane, Y);
+    }
+    beam_net_loss_load(&w->loss, p, &ideal, u);
+    const beam_net_loss_result r = layer_loss(w, lane, Y, 1.0);
+    if (mlp) {
+        lead_errors(w, lane, Y);
+    }
+    if (d->early > 0 && o->early > 0.0) {
+        (void)layer_loss(w, lane, d->early, o->early);
+    }
+    return r;
+}
+
 static void count(lab_train_report *sum, const beam_net_loss_result *r)
 {
     sum->loss += r->loss;
@@ -331,14 +385,8 @@ static beam_code run_block(lab_train *self, worker *w, slot *s, int block, beam_
     }
     beam_net_block_forward(w->block, self->state->theta, d.from, Y);
     for (int k = 0; k < BEAM_LANES; k++) {
-        const beam_ideal ideal = lane_ideal(&d, d.warm, k);
-        beam_net_loss_load(&w->loss, &d.group->samples[k].frames[d.warm].problem, &ideal,
-                           beam_preference_from_tradeoff(d.tradeoff[k]));
-        const beam_net_loss_result r = layer_loss(w, k, Y, 1.0);
+        const beam_net_loss_result r = lane_loss(w, o, &d, k);
         count(&s->report, &r);
-        if (d.early > 0 && o->early > 0.0) {
-            (void)layer_loss(w, k, d.early, o->early);
-        }
     }
     beam_net_block_backward(w->block, self->state->theta, d.from, Y, s->gradient);
     return BEAM_OK;

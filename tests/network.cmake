@@ -11,3 +11,4 @@ beam_add_test(test_network_gradient SOURCES unit/test_network_gradient.c LIBS be
 target_compile_definitions(test_network_gradient PRIVATE BEAM_NET_F64)
 beam_add_test(test_network_mlp SOURCES unit/test_network_mlp.c LIBS beamnet64 LABELS unit)
 target_compile_definitions(test_network_mlp PRIVATE BEAM_NET_F64)
+beam_add_test(test_loss_paper SOURCES unit/test_loss_paper.c LABELS unit)

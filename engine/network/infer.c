@@ -119,17 +119,6 @@ static bool within(const beam_dims *max, const beam_problem *p)
            p->J <= max->targets;
 }
 
-/* An mlp knows one size only. */
-static bool suits(const beam_model_info *m, const beam_problem *p)
-{
-    bool even = p->L == m->stations && p->N == m->antennas && p->U == m->users &&
-                p->J == m->targets && p->r == m->sensing_rows;
-    for (int l = 0; even && l < p->L; l++) {
-        even = p->K[l] == p->U / p->L;
-    }
-    return m->kind != BEAM_MODEL_MLP || even;
-}
-
 static beam_code check_request(const beam_inference *self, const beam_model *model,
                                const beam_network_request *r, beam_error *err)
 {
@@ -145,7 +134,7 @@ static beam_code check_request(const beam_inference *self, const beam_model *mod
         return beam_fail(err, BEAM_E_LIMIT, "solver",
                          "the scene is larger than the inference object was made for");
     }
-    if (!suits(&model->info, &s->problem)) {
+    if (!beam_net_serves(&model->arch, &s->problem)) {
         return beam_fail(err, BEAM_E_UNSUPPORTED, "solver",
                          "the model is an mlp for %d stations, %d antennas, %d users, %d targets",
                          model->info.stations, model->info.antennas, model->info.users,

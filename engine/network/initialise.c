@@ -58,7 +58,7 @@ static void fill_mlp_layer(generator *g, const beam_net_arch *arch, beam_net_rea
     fill(g, w * inputs, 1.4 / sqrt((double)inputs), theta + p.w1);
     fill(g, w, 0.3, theta + p.b1);
     fill(g, w * w, 1.4 / sqrt((double)w), theta + p.w2);
-    fill(g, outputs * w, 0.1 / sqrt((double)w), theta + p.w3);
+    fill(g, outputs * w, 0.01 / sqrt((double)w), theta + p.w3);
 }
 
 void NET(block_initialise)(const beam_net_arch *arch, unsigned long long seed, beam_net_real *theta)

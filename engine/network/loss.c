@@ -13,7 +13,9 @@ beam_net_loss_options beam_net_loss_options_default(void)
                                    .temperature = 0.03,
                                    .tie = 0.003,
                                    .smoothing = 0.03,
-                                   .clip = 10.0};
+                                   .clip = 10.0,
+                                   .errors = 0.02,
+                                   .lower_steps = 20};
 }
 
 void beam_net_loss_carve(beam_net_loss *self, beam_arena *arena, const beam_dims *max)

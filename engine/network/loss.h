@@ -8,7 +8,8 @@
  * with lambda = (w_1 2/WSR_ideal, w_2/CRLB_min), since in bit/s/Hz and m^2 no weight suits two
  * scenes. Its last sum over the constraints of the errors is empty: the worst case is exact here,
  * there is no delta outside of its ball. A network that scales every station into its budget never
- * meets the power term either. */
+ * meets the power term either. (A network that has errors of its own is trained for all of (27):
+ * network/loss_paper.h.) */
 #ifndef BEAM_NET_LOSS_H
 #define BEAM_NET_LOSS_H
 
@@ -29,6 +30,9 @@ typedef struct beam_net_loss_options {
     double smoothing;     /* m of the smoothed dual, > 0 */
     double clip;          /* longest gradient of one sample */
     double power_penalty; /* sigma >= 0, scaled budgets (P_l = 1) */
+    /* network/loss_paper.h, for a network with errors of its own */
+    double errors;   /* Tchebycheff: weight of their distance to the worst ones */
+    int lower_steps; /* penalty: K_GD of the lower level */
 } beam_net_loss_options;
 beam_net_loss_options beam_net_loss_options_default(void);
 
