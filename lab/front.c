@@ -1,6 +1,7 @@
 #include "lab/front.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "lab/owned.h"
@@ -69,4 +70,112 @@ beam_code lab_front_evaluate(const lab_solution *solution, const beam_scene *sce
     }
     lab_evaluator_clear(&evaluator);
     return code;
+}
+
+typedef struct answer {
+    double f1, f2, tradeoff;
+    int index;
+    bool pinned; /* an end */
+} answer;
+
+static int by_losses(const void *a, const void *b)
+{
+    const answer *p = a, *q = b;
+    if (p->f1 != q->f1) {
+        return p->f1 < q->f1 ? -1 : 1;
+    }
+    if (p->f2 != q->f2) {
+        return p->f2 < q->f2 ? -1 : 1;
+    }
+    return (p->index > q->index) - (p->index < q->index);
+}
+
+static int by_tradeoff(const void *a, const void *b)
+{
+    const answer *p = a, *q = b;
+    if (p->tradeoff != q->tradeoff) {
+        return p->tradeoff < q->tradeoff ? -1 : 1;
+    }
+    return (p->index > q->index) - (p->index < q->index);
+}
+
+/* What answer i of a staircase adds to the area between its neighbours, in the box below (1,1). */
+static double adds(const answer *stairs, int count, int i)
+{
+    const double right = i + 1 < count ? fmin(stairs[i + 1].f1, 1) : 1;
+    const double above = i > 0 ? fmin(stairs[i - 1].f2, 1) : 1;
+    return fmax(right - stairs[i].f1, 0) * fmax(above - stairs[i].f2, 0);
+}
+
+/* The staircase to the front of the array, what is dominated or not finite behind it. Ends stay in
+ * the staircase's part whatever they are, at its end if they are no stairs. */
+static int split(answer *all, int count, answer *scratch)
+{
+    int stairs = 0, others = 0;
+    double least = INFINITY;
+    for (int i = 0; i < count; i++) {
+        const bool step = isfinite(all[i].f1) && all[i].f2 < least;
+        if (step) {
+            least = all[i].f2;
+            all[stairs++] = all[i];
+        } else {
+            scratch[others++] = all[i];
+        }
+    }
+    for (int i = 0; i < others; i++) {
+        all[stairs + i] = scratch[i];
+    }
+    return stairs;
+}
+
+/* The `points` best to the front of the array. */
+static void thin(answer *all, int count, int stairs, int points)
+{
+    int pinned = 0; /* ends that are no stairs */
+    for (int i = stairs; i < count; i++) {
+        if (all[i].pinned) {
+            const answer end = all[i];
+            all[i] = all[stairs + pinned];
+            all[stairs + pinned++] = end;
+        }
+    }
+    while (stairs + pinned > points) {
+        int least = -1;
+        for (int i = 0; i < stairs; i++) {
+            if (!all[i].pinned && (least < 0 || adds(all, stairs, i) < adds(all, stairs, least))) {
+                least = i;
+            }
+        }
+        if (least < 0) {
+            return; /* only ends are left */
+        }
+        const answer out = all[least];
+        for (int i = least; i + 1 < stairs + pinned; i++) {
+            all[i] = all[i + 1];
+        }
+        all[stairs + pinned - 1] = out;
+        stairs--;
+    }
+}
+
+beam_code lab_front_choose(const double (*losses)[2], const double *tradeoffs, int count,
+                           int points, int *chosen, beam_error *err)
+{
+    answer *all = calloc(2 * (size_t)count, sizeof *all);
+    if (!all) {
+        return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
+    }
+    for (int i = 0; i < count; i++) {
+        all[i] = (answer){losses[i][0], losses[i][1], tradeoffs[i], i, false};
+    }
+    qsort(all, (size_t)count, sizeof *all, by_tradeoff);
+    all[0].pinned = all[count - 1].pinned = true;
+    qsort(all, (size_t)count, sizeof *all, by_losses);
+    thin(all, count, split(all, count, all + count), points);
+    qsort(all, (size_t)points, sizeof *all, by_tradeoff);
+    for (int k = 0; k < points; k++) {
+        chosen[k] = all[k].index;
+    }
+    free(all);
+    return BEAM_OK;
 }

@@ -22,4 +22,11 @@ double lab_front_rate_at(const lab_front_point *points, int count, double crlb_m
 beam_code lab_front_evaluate(const lab_solution *solution, const beam_scene *scene,
                              lab_front_point *points, beam_error *err);
 
+/* Of `count` answers (f1, f2 of MATH 5) the `points` that cover the hypervolume below (1,1) best,
+ * the first and the last trade-off always among them: the point that adds least is left out again
+ * and again. chosen: [count], the first `points` are their indices by rising trade-off. `points`
+ * is 2 to `count`. */
+beam_code lab_front_choose(const double (*losses)[2], const double *tradeoffs, int count,
+                           int points, int *chosen, beam_error *err);
+
 #endif

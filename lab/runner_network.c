@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lab/front.h"
 #include "lab/owned.h"
 #include "lab/parallel.h"
 #include "lab/progress.h"
 
-enum { CHUNK = 8, SCAN = 33 }; /* requests per task: those of one block; points of a front's scan */
+/* Requests per task: those of one block. Of a front: points of its scan, and answers per point
+ * asked for, of which the best are kept. */
+enum { CHUNK = 8, SCAN = 33, SPARE = 2 };
 
 beam_code lab_inference_create(lab_inference *self, const beam_model *model, const beam_dims *dims,
                                int max_batch, beam_error *err)
@@ -214,55 +217,76 @@ static beam_code set_ideal(net_job *job, beam_error *err)
     return code;
 }
 
-/* Minimum rates come before merit, and results do not hold what is missing of them. */
-static bool has_minima(const beam_scene *scene)
+static void take_losses(const net_job *job, double (*losses)[2])
 {
-    for (int u = 0; u < scene->dims.users; u++) {
-        if (scene->user_min_rate_bps_hz[u] > 0) {
-            return true;
-        }
+    for (int k = 0; k < job->count; k++) {
+        losses[k][0] = job->results[k].f1;
+        losses[k][1] = job->results[k].f2;
     }
-    return false;
 }
 
-/* Entry k is the best of all answers by the merit at its trade-off. A front's scan is part of it,
- * and an answer to a neighbouring trade-off may well be the better one. */
-static beam_code choose(net_job *job, int first, int k, beam_error *err)
-{
-    lab_entry *entry = &job->run->solution->entries[k];
-    const beam_ideal *ideal = &job->run->ideal;
-    const beam_preference u = beam_preference_from_tradeoff(job->tradeoffs[first + k]);
-    int best = first + k;
-    for (int i = 0; i < first && !has_minima(&job->scene->scene); i++) {
-        const beam_result *r = &job->results[i], *b = &job->results[best];
-        if (beam_merit(ideal, u, r->f1, r->f2) < beam_merit(ideal, u, b->f1, b->f2)) {
-            best = i;
-        }
-    }
-    entry->tradeoff = job->tradeoffs[first + k];
-    entry->solve_us = job->us[first + k];
-    job->run->results[k] = job->results[best];
-    snprintf(entry->method, sizeof entry->method, "%s",
-             beam_method_text(job->results[best].method));
-    return beam_design_copy(&entry->beams.design, &job->designs[best].design, err);
-}
-
-/* A scan with evenly spaced trade-offs shows the front, along which the points are then placed. */
+/* A scan with evenly spaced trade-offs shows the front, along which twice as many points as asked
+ * for are then placed. */
 static beam_code scan_front(net_job *job, int points, beam_error *err)
 {
+    double losses[SCAN][2];
     beam_code code = pass_extend(job, SCAN, err);
     for (int k = 0; !code && k < SCAN; k++) {
         job->tradeoffs[k] = (double)k / (SCAN - 1);
     }
     code = code ? code : run_pass(job, 0, err);
-    code = code ? code : pass_extend(job, points, err);
     if (!code) {
-        double losses[SCAN][2];
-        for (int k = 0; k < SCAN; k++) {
-            losses[k][0] = job->results[k].f1;
-            losses[k][1] = job->results[k].f2;
-        }
-        beam_front_place(SCAN, losses, points, job->tradeoffs + SCAN);
+        take_losses(job, losses);
+        code = pass_extend(job, SPARE * points, err);
+    }
+    if (!code) {
+        beam_front_place(SCAN, losses, SPARE * points, job->tradeoffs + SCAN);
+    }
+    return code ? code : run_pass(job, SCAN, err);
+}
+
+static beam_code write_entry(net_job *job, int k, int from, double us, beam_error *err)
+{
+    lab_entry *entry = &job->run->solution->entries[k];
+    entry->tradeoff = job->tradeoffs[from];
+    entry->solve_us = us;
+    job->run->results[k] = job->results[from];
+    snprintf(entry->method, sizeof entry->method, "%s",
+             beam_method_text(job->results[from].method));
+    return beam_design_copy(&entry->beams.design, &job->designs[from].design, err);
+}
+
+/* The answers that cover the hypervolume best; of equal trade-offs the first. */
+static beam_code write_front(net_job *job, int points, double us, beam_error *err)
+{
+    const size_t n = (size_t)job->count;
+    double(*losses)[2] = calloc(n, sizeof *losses);
+    int *chosen = calloc(n, sizeof *chosen);
+    beam_code code =
+        losses && chosen ? BEAM_OK : beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
+    if (!code) {
+        take_losses(job, losses);
+        code = lab_front_choose((const double(*)[2])losses, job->tradeoffs, job->count, points,
+                                chosen, err);
+    }
+    for (int k = 0; !code && k < points; k++) {
+        code = write_entry(job, k, chosen[k], us, err);
+    }
+    free(losses);
+    free(chosen);
+    return code;
+}
+
+/* One design per trade-off of the run, or one in the middle. */
+static beam_code solve_entries(net_job *job, int points, bool front, beam_error *err)
+{
+    beam_code code = pass_extend(job, points, err);
+    for (int k = 0; !code && k < points; k++) {
+        job->tradeoffs[k] = front ? 0.5 : job->run->solution->entries[k].tradeoff;
+    }
+    code = code ? code : run_pass(job, 0, err);
+    for (int k = 0; !code && k < points; k++) {
+        code = write_entry(job, k, k, job->us[k], err);
     }
     return code;
 }
@@ -282,16 +306,12 @@ beam_code lab_network_run(lab_run *run, const lab_scene *scene, const lab_run_op
     code = code ? code : set_ideal(&job, err);
     run->ideal_us = (double)(lab_clock_ns() - start) * 1e-3;
     if (!code) {
-        code = scanned ? scan_front(&job, points, err) : pass_extend(&job, points, err);
+        code = scanned ? scan_front(&job, points, err) : solve_entries(&job, points, front, err);
     }
-    for (int k = 0; !code && !scanned && k < points; k++) {
-        job.tradeoffs[k] = front ? 0.5 : run->solution->entries[k].tradeoff;
-    }
-    const int first = scanned ? SCAN : 0;
-    code = code ? code : run_pass(&job, first, err);
-    run->total_us += (double)(lab_clock_ns() - start) * 1e-3;
-    for (int k = 0; !code && k < points; k++) {
-        code = choose(&job, first, k, err);
+    const double total_us = (double)(lab_clock_ns() - start) * 1e-3;
+    run->total_us += total_us;
+    if (!code && scanned) { /* like every chained front: the share of one point */
+        code = write_front(&job, points, total_us / points, err);
     }
     job_clear(&job);
     lab_model_destroy(&read);

@@ -168,15 +168,10 @@ static void consider_classical(beam_solver *s, beam_preference u, double *best, 
     }
 }
 
-/* Few iterations reach most from a little smoothing; the exact merit decides. */
-static const double refine_stages[] = {0.03};
-
 static void refine_answer(beam_solver *s, beam_preference u, int iterations, double *best,
                           beam_result *result)
 {
-    beam_solver_set_preference(s, u);
-    result->status = beam_solver_descend(s, refine_stages, 1, iterations, s->options.tolerance,
-                                         s->answer.x, &s->candidate, result);
+    result->status = beam_solver_refine(s, u, iterations, s->answer.x, &s->candidate, result);
     const double merit = merit_or_infinity(s, u, &s->candidate);
     if (merit < *best) {
         *best = merit;

@@ -68,6 +68,7 @@ beam_status beam_solver_descend(beam_solver *s, const double *stages, int count,
     beam_status status = BEAM_STATUS_CONVERGED;
     beam_objective_encode(o, start, s->y);
     beam_lbfgs_reset(q, beam_objective_size(&s->problem));
+    q->precondition = NULL;
     q->stop = s->options.expired;
     q->stop_arg = s->options.expired_arg;
     q->iterations = q->evaluations = 0;

@@ -27,6 +27,25 @@ void beam_lbfgs_reset(beam_lbfgs *o, int n)
     o->newest = -1;
 }
 
+/* d <- H_0 d: M^-1 scaled to the curvature of the newest pair, s^T t / t^T M^-1 t. */
+static void first_matrix(beam_lbfgs *o)
+{
+    const int n = o->n;
+    const double *t = o->t + (o->pairs > 0 ? (size_t)o->newest * (size_t)n : 0);
+    if (!o->precondition) {
+        if (o->pairs > 0) {
+            beam_row_scale(n, 1.0 / (o->rho[o->newest] * beam_row_norm2(n, t)), o->d);
+        }
+        return;
+    }
+    o->precondition(o->precondition_arg, o->d);
+    if (o->pairs > 0) {
+        memcpy(o->trial, t, (size_t)n * sizeof *t); /* free between two line searches */
+        o->precondition(o->precondition_arg, o->trial);
+        beam_row_scale(n, 1.0 / (o->rho[o->newest] * beam_row_inner(n, t, o->trial)), o->d);
+    }
+}
+
 /* d = -H g by the two-loop recursion. */
 static void direction(beam_lbfgs *o)
 {
@@ -40,10 +59,7 @@ static void direction(beam_lbfgs *o)
         alpha[at] = o->rho[at] * beam_row_inner(n, o->s + (size_t)at * (size_t)n, o->d);
         beam_row_add(n, -alpha[at], o->t + (size_t)at * (size_t)n, o->d);
     }
-    if (o->pairs > 0) {
-        const double *t = o->t + (size_t)o->newest * (size_t)n;
-        beam_row_scale(n, 1.0 / (o->rho[o->newest] * beam_row_norm2(n, t)), o->d);
-    }
+    first_matrix(o);
     for (int k = o->pairs - 1; k >= 0; k--) {
         const int at = (o->newest - k + BEAM_LBFGS_MEMORY) % BEAM_LBFGS_MEMORY;
         const double beta = o->rho[at] * beam_row_inner(n, o->t + (size_t)at * (size_t)n, o->d);
@@ -137,8 +153,9 @@ beam_lbfgs_end beam_lbfgs_minimise(beam_lbfgs *o, double *y, beam_lbfgs_function
             return BEAM_LBFGS_STOPPED;
         }
         direction(o);
-        const double before = v, gnorm = sqrt(beam_row_norm2(o->n, o->g));
-        const double first = o->pairs > 0 ? 1.0 : 0.1 / (gnorm > 1e-300 ? gnorm : 1.0);
+        /* without a preconditioner and pairs d is the gradient */
+        const double before = v, size = sqrt(beam_row_norm2(o->n, o->d));
+        const double first = o->pairs > 0 ? 1.0 : 0.1 / (size > 1e-300 ? size : 1.0);
         if (!line_search(o, y, f, arg, first, &v)) {
             if (o->pairs == 0) {
                 *value = before;

@@ -14,12 +14,19 @@ enum { BEAM_LBFGS_MEMORY = 24 };
  */
 typedef double beam_lbfgs_function(void *arg, const double *y, double *g);
 
+/* d <- M^-1 d for a fixed positive definite M, in place. */
+typedef void beam_lbfgs_precondition(void *arg, double *d);
+
 typedef struct beam_lbfgs {
     int n, pairs, newest;
     double *s, *t; /* [BEAM_LBFGS_MEMORY][n] steps and gradient changes */
     double rho[BEAM_LBFGS_MEMORY];
     double *g, *trial, *gtrial, *d;
-    int iterations, evaluations; /* totals, reset by the caller */
+    int iterations, evaluations;           /* totals, reset by the caller */
+    beam_lbfgs_precondition *precondition; /* shape of the first inverse Hessian; NULL: the unit
+                                              matrix. Set by the caller before every minimisation
+                                              or left NULL */
+    void *precondition_arg;
     bool (*stop)(void *arg);
     void *stop_arg;
 } beam_lbfgs;

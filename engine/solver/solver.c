@@ -42,6 +42,7 @@ static void carve(beam_solver *s, beam_arena *arena, const beam_dims *d)
     beam_classical_carve(&s->classical, arena, d->users, D);
     beam_least_crlb_carve(&s->least, arena, d->stations, d->targets, D);
     beam_curve_carve(&s->curve, arena, d);
+    beam_curvature_carve(&s->curvature, arena, d->stations, D);
     s->y = BEAM_TAKE(arena, double, n);
     s->geometry = BEAM_TAKE(arena, double, geometry_size(d));
     s->geometry_new = BEAM_TAKE(arena, double, geometry_size(d));

@@ -1,4 +1,5 @@
-/* Inside of beam_solver, shared by solver.c, point.c, descend.c, ends.c, solve.c and front.c. */
+/* Inside of beam_solver, shared by solver.c, point.c, descend.c, refine.c, ends.c, solve.c and
+ * front.c. */
 #ifndef BEAM_SOLVER_INTERNAL_H
 #define BEAM_SOLVER_INTERNAL_H
 
@@ -6,6 +7,7 @@
 #include "model/problem.h"
 #include "model/robust.h"
 #include "solver/classical.h"
+#include "solver/curvature.h"
 #include "solver/curve.h"
 #include "solver/lbfgs.h"
 #include "solver/least_crlb.h"
@@ -34,7 +36,8 @@ struct beam_solver {
     beam_lbfgs lbfgs;
     beam_classical_work classical;
     beam_least_crlb least;
-    beam_curve curve; /* bounds on the classical designs */
+    beam_curve curve;         /* bounds on the classical designs */
+    beam_curvature curvature; /* of the refinement */
     double *y;
     double *sensing; /* rows: least-CRLB sensing rows, power 1, no beams */
     double *unit;    /* RZF beams of power 1 with those sensing rows */
@@ -58,6 +61,10 @@ void beam_solver_copy_point(const beam_solver *s, beam_point *to, const beam_poi
 beam_status beam_solver_descend(beam_solver *s, const double *stages, int count, int iterations,
                                 double tolerance, const double *start, beam_point *out,
                                 beam_result *result);
+/* At most `iterations` from a point that is already good towards u; measured into `out`, which may
+ * be worse than the start by the exact merit. */
+beam_status beam_solver_refine(beam_solver *s, beam_preference u, int iterations,
+                               const double *start, beam_point *out, beam_result *result);
 bool beam_solver_expired(const beam_solver *s);
 /* Has `design` the sizes of the loaded scene and room for the sensing rows? `field` names it. */
 beam_code beam_solver_check_design(const beam_solver *s, const beam_design *design,
