@@ -55,9 +55,11 @@ static void carve_layer(NET(block) * b, beam_arena *arena, int L, int U, int Q, 
     b->multiplier = BEAM_TAKE(arena, beam_lane, L);
     b->mean_eigenvalue = BEAM_TAKE(arena, beam_lane, L);
     b->norm = BEAM_TAKE(arena, beam_lane, (BEAM_NET_NORMALISED + 1) * L);
+    b->unit = BEAM_TAKE(arena, beam_lane, (BEAM_NET_NORMALISED + 1) * L);
     b->power = BEAM_TAKE(arena, beam_lane, L);
     b->power_next = BEAM_TAKE(arena, beam_lane, L);
     b->x = BEAM_TAKE(arena, beam_lane, BEAM_NET_FEATURES * rows);
+    b->x_station = BEAM_TAKE(arena, beam_lane, BEAM_NET_FEATURES * L);
     b->hidden1 = BEAM_TAKE(arena, beam_lane, W * rows);
     b->hidden2 = BEAM_TAKE(arena, beam_lane, W * rows);
     b->out = BEAM_TAKE(arena, beam_lane, BEAM_NET_COEFFICIENTS * rows);
@@ -78,6 +80,7 @@ static void carve_adjoints(NET(block) * b, beam_arena *arena, int L, int U, int 
     b->projection = BEAM_TAKE(arena, beam_lc, n * U);
     b->projection_bar = BEAM_TAKE(arena, beam_lc, n * U);
     b->x_bar = BEAM_TAKE(arena, beam_lane, BEAM_NET_FEATURES * rows);
+    b->x_station_bar = BEAM_TAKE(arena, beam_lane, BEAM_NET_FEATURES * L);
     b->hidden1_bar = BEAM_TAKE(arena, beam_lane, W * rows);
     b->hidden2_bar = BEAM_TAKE(arena, beam_lane, W * rows);
     b->out_bar = BEAM_TAKE(arena, beam_lane, BEAM_NET_COEFFICIENTS * rows);
@@ -137,6 +140,7 @@ NET(block) *
 void NET(block_begin)(NET(block) * b, const beam_net_shape *shape)
 {
     b->shape = *shape;
+    b->used = BEAM_LANES;
     b->Q = shape->U + 2 * shape->J + shape->r;
     b->rows = 0;
     b->n_max = 0;
@@ -298,6 +302,7 @@ void NET(block_fill)(NET(block) * b, int used)
 {
     const size_t L = (size_t)b->shape.L, U = (size_t)b->shape.U, J = (size_t)b->shape.J,
                  D = (size_t)b->shape.D;
+    b->used = smaller(used, BEAM_LANES);
     if (used >= BEAM_LANES) {
         return;
     }

@@ -53,6 +53,7 @@ struct NET(block) {
     beam_net_arch arch;
     bool training;
     beam_net_shape shape;
+    int used;           /* lanes; the others are copies of the first */
     int Q, rows, n_max; /* Q = U + 2J + r vectors per station */
     int n[BEAM_MAX_STATIONS], first[BEAM_MAX_STATIONS + 1];
     int own[BEAM_MAX_USERS], row[BEAM_MAX_USERS]; /* station of a user, its row there */
@@ -79,18 +80,21 @@ struct NET(block) {
     beam_lane *ridge, *multiplier; /* [L] M = sum omega h h^H + ridge I; <W, gradient> */
     beam_lane *mean_eigenvalue;    /* [L] */
     beam_lane *norm;               /* [NORMALISED + 1][L], the last of `gradient` */
+    beam_lane *unit;               /* 1/norm */
     beam_lane *power;              /* [L] of the state */
     beam_lane *power_next;         /* [L] before scaling */
     beam_lane f1, balance, k1, k2;
     beam_lane scalar[BEAM_NET_SCALARS];
-    beam_lane *x, *hidden1, *hidden2, *out; /* [features][rows], [width][rows], .., [8][rows] */
-    beam_lane *pool_station, *pool_all;     /* [width][L], [width] */
-    beam_lane *term_station, *term_all;     /* [width][L], [width] */
+    beam_lane *x, *x_station;           /* features: [of a row][rows], [shared][L] */
+    beam_lane *hidden1, *hidden2, *out; /* [width][rows], .., [COEFFICIENTS][rows] */
+    beam_lane *pool_station, *pool_all; /* [width][L], [width] */
+    beam_lane *term_station, *term_all; /* [width][L], [width] */
     /* adjoints */
     beam_lc *state_bar; /* [layers+1][rows][D] */
     beam_lc *y_bar, *G_bar, *direction_bar, *gradient_bar;
     beam_lc *projection, *projection_bar; /* [n_max][U] */
-    beam_lane *x_bar, *hidden1_bar, *hidden2_bar, *out_bar, *norm_bar, *omega_bar, *ridge_bar;
+    beam_lane *x_bar, *x_station_bar, *hidden1_bar, *hidden2_bar, *out_bar, *norm_bar, *omega_bar,
+        *ridge_bar;
     beam_lane *mean_eigenvalue_bar, *multiplier_bar, *power_bar, *pool_station_bar, *pool_all_bar;
     beam_lane balance_bar, k1_bar, k2_bar, f1_bar;
     beam_lane scalar_bar[BEAM_NET_SCALARS];
@@ -108,7 +112,7 @@ static inline beam_lc *NET(direction_of)(const NET(block) * b, int which)
     return b->direction + (size_t)which * (size_t)(b->rows * b->shape.D);
 }
 
-/* Fills x from the layer's quantities; the adjoint adds to theirs. */
+/* Fills x and the norms from the layer's quantities; the adjoint adds to theirs. */
 void NET(features)(NET(block) * b, const beam_lc *w);
 void NET(features_adjoint)(NET(block) * b, const beam_lc *w, beam_lc *w_bar);
 /* x -> out and back. */

@@ -8,8 +8,6 @@
 #include "network/block_internal.h"
 #include "network/linear.h"
 
-static const beam_net_real tiny = (beam_net_real)1e-12;
-
 static void scalars(NET(block) * b, const beam_net_real *theta)
 {
     for (int k = 0; k < BEAM_NET_SCALARS; k++) {
@@ -26,7 +24,7 @@ static void products(NET(block) * b, const beam_lc *w)
         const beam_lc *rows = w + b->first[l] * D;
         NET(project)
         (b->n[l], b->Q, b->Q, D, rows, b->vectors + l * b->Q * D, b->y + l * b->n_max * b->Q);
-        NET(project)(b->n[l], b->n[l], b->n_max, D, rows, rows, b->G + l * b->n_max * b->n_max);
+        NET(gram)(b->n[l], b->n_max, D, rows, b->G + l * b->n_max * b->n_max);
         beam_lane power = {0};
         for (int i = 0; i < b->n[l]; i++) {
             power += b->G[(l * b->n_max + i) * b->n_max + i].re;
@@ -53,20 +51,19 @@ static void gradients(NET(block) * b, const beam_lc *w)
 {
     const int D = b->shape.D, U = b->shape.U, J = b->shape.J, r = b->shape.r, Q = b->Q,
               n_max = b->n_max;
-    memset(b->direction, 0, (size_t)(BEAM_NET_DIRECTIONS * b->rows * D) * sizeof *b->direction);
     for (int l = 0; l < b->shape.L; l++) {
         const int at = b->first[l] * D, n = b->n[l];
         const beam_lc *vectors = b->vectors + l * Q * D;
-        NET(combine)
+        NET(combine_set)
         (n, U, U, D, b->rate.e_out + l * n_max * U, vectors,
          NET(direction_of)(b, BEAM_NET_RATE) + at);
         NET(combine)
         (n, n, n_max, D, b->rate.f_out + l * n_max * n_max, w + at,
          NET(direction_of)(b, BEAM_NET_RATE) + at);
-        NET(combine)
+        NET(combine_set)
         (n, 2 * J, 2 * J, D, b->sensing.e_out + l * n_max * 2 * J, vectors + U * D,
          NET(direction_of)(b, BEAM_NET_SENSING) + at);
-        NET(combine)
+        NET(combine_set)
         (n, r, Q, D, b->y + l * n_max * Q + U + 2 * J, vectors + (U + 2 * J) * D,
          NET(direction_of)(b, BEAM_NET_LEAST) + at);
     }
@@ -77,7 +74,7 @@ static void gradients(NET(block) * b, const beam_lc *w)
         for (int i = b->first[l] * D; i < b->first[l + 1] * D; i++) {
             b->gradient[i] = beam_lc_scale(b->k1, rate[i]);
             beam_lc_add_scaled(&b->gradient[i], b->k2, sensing[i]);
-            inner += beam_lc_inner(w[i], b->gradient[i]);
+            beam_lc_add_inner(&inner, w[i], b->gradient[i]);
         }
         b->multiplier[l] = inner;
     }
@@ -133,6 +130,7 @@ static void solve_directions(NET(block) * b)
     memcpy(NET(direction_of)(b, BEAM_NET_RATE_SOLVED), NET(direction_of)(b, BEAM_NET_RATE),
            (size_t)(2 * b->rows * D) * sizeof *b->direction);
     beam_lc *channel = NET(direction_of)(b, BEAM_NET_CHANNEL_SOLVED);
+    memset(channel, 0, (size_t)(b->rows * D) * sizeof *channel);
     for (int u = 0; u < b->shape.U; u++) {
         const int l = b->own[u], i = b->row[u];
         const beam_lc *h = b->vectors + (l * b->Q + u) * D;
@@ -150,33 +148,17 @@ static void solve_directions(NET(block) * b)
     }
 }
 
-static beam_lane norm_of(const beam_lc *rows, int count)
-{
-    beam_lane sum = beam_lane_all(tiny);
-    for (int i = 0; i < count; i++) {
-        sum += beam_lc_norm2(rows[i]);
-    }
-    return beam_lane_sqrt(sum);
-}
-
-static void norms(NET(block) * b)
-{
-    const int L = b->shape.L, D = b->shape.D;
-    for (int l = 0; l < L; l++) {
-        const int at = b->first[l] * D, count = b->n[l] * D;
-        for (int d = 0; d < BEAM_NET_NORMALISED; d++) {
-            b->norm[d * L + l] = norm_of(NET(direction_of)(b, d) + at, count);
-        }
-        b->norm[BEAM_NET_NORMALISED * L + l] = norm_of(b->gradient + at, count);
-    }
-}
-
 static void momentum(NET(block) * b, int layer)
 {
+    const int count = b->rows * b->shape.D;
     beam_lc *step = NET(direction_of)(b, BEAM_NET_MOMENTUM);
     const beam_lc *w = NET(block_at)(b->state, b, layer);
-    for (int i = 0; layer > b->from && i < b->rows * b->shape.D; i++) {
-        const beam_lc *before = NET(block_at)(b->state, b, layer - 1);
+    if (layer == b->from) {
+        memset(step, 0, (size_t)count * sizeof *step);
+        return;
+    }
+    const beam_lc *before = NET(block_at)(b->state, b, layer - 1);
+    for (int i = 0; i < count; i++) {
         step[i] = (beam_lc){w[i].re - before[i].re, w[i].im - before[i].im};
     }
 }
@@ -193,36 +175,43 @@ void NET(layer_coefficients)(NET(block) * b, const beam_net_real *theta, int lay
     preconditioner(b);
     solve_directions(b);
     momentum(b, layer);
-    norms(b);
     NET(features)(b, w);
     NET(perceptron)(b, theta);
 }
 
+/* A row of the next state before scaling; returns its power. */
+static beam_lane step_row(const NET(block) * b, int l, int i, const beam_lc *w, beam_lc *next)
+{
+    const int D = b->shape.D, apart = b->rows * D;
+    const beam_lc *direction = b->direction + i * D;
+    const beam_lane self = 1 + b->out[BEAM_NET_SELF * b->rows + i];
+    beam_lane c[BEAM_NET_DIRECTIONS], power = {0};
+    for (int k = 0; k < BEAM_NET_DIRECTIONS; k++) {
+        c[k] = b->out[k * b->rows + i];
+        if (k < BEAM_NET_NORMALISED) {
+            c[k] *= b->unit[k * b->shape.L + l];
+        }
+    }
+    for (int d = 0; d < D; d++) {
+        beam_lc sum = beam_lc_scale(self, w[d]);
+        for (int k = 0; k < BEAM_NET_DIRECTIONS; k++) {
+            beam_lc_add_scaled(&sum, c[k], direction[k * apart + d]);
+        }
+        next[d] = sum;
+        beam_lc_add_norm2(&power, sum);
+    }
+    return power;
+}
+
 void NET(layer_update)(NET(block) * b, int layer)
 {
-    const int L = b->shape.L, D = b->shape.D;
+    const int D = b->shape.D;
     const beam_lc *w = NET(block_at)(b->state, b, layer);
     beam_lc *next = NET(block_at)(b->state, b, layer + 1);
-    for (int l = 0; l < L; l++) {
+    for (int l = 0; l < b->shape.L; l++) {
         beam_lane power = {0};
         for (int i = b->first[l]; i < b->first[l + 1]; i++) {
-            const beam_lane self = 1 + b->out[BEAM_NET_SELF * b->rows + i];
-            for (int d = 0; d < D; d++) {
-                next[i * D + d] = beam_lc_scale(self, w[i * D + d]);
-            }
-            for (int k = 0; k < BEAM_NET_DIRECTIONS; k++) {
-                const beam_lc *direction = NET(direction_of)(b, k) + i * D;
-                beam_lane c = b->out[k * b->rows + i];
-                if (k < BEAM_NET_NORMALISED) {
-                    c /= b->norm[k * L + l];
-                }
-                for (int d = 0; d < D; d++) {
-                    beam_lc_add_scaled(&next[i * D + d], c, direction[d]);
-                }
-            }
-            for (int d = 0; d < D; d++) {
-                power += beam_lc_norm2(next[i * D + d]);
-            }
+            power += step_row(b, l, i, w + i * D, next + i * D);
         }
         b->power_next[l] = power;
         const beam_lane scale = 1 / beam_lane_sqrt(beam_lane_max(power, beam_lane_all(1)));

@@ -36,7 +36,7 @@ static beam_lane inner(int count, const beam_lc *a, const beam_lc *c)
 {
     beam_lane sum = {0};
     for (int d = 0; d < count; d++) {
-        sum += beam_lc_inner(a[d], c[d]);
+        beam_lc_add_inner(&sum, a[d], c[d]);
     }
     return sum;
 }
@@ -78,7 +78,7 @@ static void update_adjoint(NET(block) * b, int layer, beam_lc *w_bar)
                 const beam_lane c = b->out[k * b->rows + i], along = inner(D, bar, direction);
                 beam_lane unit = beam_lane_all(1);
                 if (k < BEAM_NET_NORMALISED) {
-                    unit = 1 / b->norm[k * L + l];
+                    unit = b->unit[k * L + l];
                     b->norm_bar[k * L + l] -= c * along * unit * unit;
                 }
                 b->out_bar[k * b->rows + i] = along * unit;
@@ -95,11 +95,11 @@ static void norms_adjoint(NET(block) * b)
         const int at = b->first[l] * D, count = b->n[l] * D;
         for (int k = 0; k < BEAM_NET_NORMALISED; k++) {
             const beam_lc *d = NET(direction_of)(b, k) + at;
-            add_scaled(count, b->norm_bar[k * L + l] / b->norm[k * L + l], d,
+            add_scaled(count, b->norm_bar[k * L + l] * b->unit[k * L + l], d,
                        b->direction_bar + (d - b->direction));
         }
         const int last = BEAM_NET_NORMALISED * L + l;
-        add_scaled(count, b->norm_bar[last] / b->norm[last], b->gradient + at,
+        add_scaled(count, b->norm_bar[last] * b->unit[last], b->gradient + at,
                    b->gradient_bar + at);
     }
 }

@@ -112,27 +112,83 @@ static void add_scaled(int D, beam_lane s, const beam_lc *a, beam_lc *to)
 /* 1/norm of a direction at a station; 1 for those that are not normalised. */
 static inline beam_lane unit_of(const NET(block) * b, int k, int l)
 {
-    if (k < BEAM_NET_NORMALISED) {
-        return 1 / b->norm[k * b->shape.L + l];
-    }
-    return all(1);
+    return k < BEAM_NET_NORMALISED ? b->unit[k * b->shape.L + l] : all(1);
 }
 
-/* Length, product with the row, and cosine with the objective's gradient. */
-static void direction_features(NET(block) * b, const beam_lc *w)
+/* Squared length of A directions of a row, `apart` from each other, and their products with the row
+ * and with the objective's gradient. A is a constant where this is called. */
+static inline __attribute__((always_inline)) void
+direction_products(int A, int D, int apart, const beam_lc *d, const beam_lc *w,
+                   const beam_lc *gradient, int rows, beam_lane *out)
 {
-    const int D = b->shape.D, L = b->shape.L;
-    for (int l = 0; l < L; l++) {
-        const beam_lane unit_g = 1 / b->norm[BEAM_NET_NORMALISED * L + l];
-        for (int k = 0; k < BEAM_NET_DIRECTIONS; k++) {
-            const beam_lane unit = unit_of(b, k, l);
-            for (int i = b->first[l]; i < b->first[l + 1]; i++) {
-                const beam_lc *d = NET(direction_of)(b, k) + i * D;
-                const int f = BEAM_NET_ROW_FEATURES + 3 * k;
-                *feature(b, b->x, f, i) = beam_lane_sqrt(inner(D, d, d) * unit * unit + part_floor);
-                *feature(b, b->x, f + 1, i) = inner(D, w + i * D, d) * unit;
-                *feature(b, b->x, f + 2, i) = inner(D, b->gradient + i * D, d) * unit * unit_g;
-            }
+    beam_lane length2[2] = {{0}}, with_w[2] = {{0}}, with_g[2] = {{0}};
+    for (int i = 0; i < D; i++) {
+        const beam_lc x = w[i], g = gradient[i];
+#pragma GCC unroll 2
+        for (int a = 0; a < A; a++) {
+            const beam_lc y = d[a * apart + i];
+            beam_lc_add_norm2(&length2[a], y);
+            beam_lc_add_inner(&with_w[a], x, y);
+            beam_lc_add_inner(&with_g[a], g, y);
+        }
+    }
+#pragma GCC unroll 2
+    for (int a = 0; a < A; a++) {
+        out[3 * a * rows] = length2[a];
+        out[(3 * a + 1) * rows] = with_w[a];
+        out[(3 * a + 2) * rows] = with_g[a];
+    }
+}
+
+static void row_products(const NET(block) * b, const beam_lc *w)
+{
+    const int D = b->shape.D, rows = b->rows, apart = rows * D;
+    for (int i = 0; i < rows; i++) {
+        const beam_lc *d = b->direction + i * D, *g = b->gradient + i * D;
+        beam_lane *out = feature(b, b->x, BEAM_NET_ROW_FEATURES, i);
+        int k = 0;
+        for (; k + 2 <= BEAM_NET_DIRECTIONS; k += 2) {
+            direction_products(2, D, apart, d + k * apart, w + i * D, g, rows, out + 3 * k * rows);
+        }
+        if (k < BEAM_NET_DIRECTIONS) {
+            direction_products(1, D, apart, d + k * apart, w + i * D, g, rows, out + 3 * k * rows);
+        }
+    }
+}
+
+/* Of the directions and the gradient over a station, from the products of its rows. */
+static void norms(NET(block) * b, int l)
+{
+    const int L = b->shape.L, D = b->shape.D;
+    beam_lane sum[BEAM_NET_NORMALISED + 1];
+    for (int k = 0; k < BEAM_NET_NORMALISED; k++) {
+        sum[k] = all(tiny);
+        for (int i = b->first[l]; i < b->first[l + 1]; i++) {
+            sum[k] += *feature(b, b->x, BEAM_NET_ROW_FEATURES + 3 * k, i);
+        }
+    }
+    sum[BEAM_NET_NORMALISED] = all(tiny);
+    for (int i = b->first[l] * D; i < b->first[l + 1] * D; i++) {
+        beam_lc_add_norm2(&sum[BEAM_NET_NORMALISED], b->gradient[i]);
+    }
+    for (int k = 0; k <= BEAM_NET_NORMALISED; k++) {
+        b->norm[k * L + l] = beam_lane_sqrt(sum[k]);
+        b->unit[k * L + l] = 1 / b->norm[k * L + l];
+    }
+}
+
+/* Length, product with the row, and cosine with the objective's gradient, from the products. */
+static void direction_features(NET(block) * b, int l)
+{
+    const beam_lane unit_g = b->unit[BEAM_NET_NORMALISED * b->shape.L + l];
+    for (int k = 0; k < BEAM_NET_DIRECTIONS; k++) {
+        const beam_lane unit = unit_of(b, k, l), unit2 = unit * unit, units = unit * unit_g;
+        const int f = BEAM_NET_ROW_FEATURES + 3 * k;
+        for (int i = b->first[l]; i < b->first[l + 1]; i++) {
+            beam_lane *length = feature(b, b->x, f, i);
+            *length = beam_lane_sqrt(*length * unit2 + part_floor);
+            *feature(b, b->x, f + 1, i) *= unit;
+            *feature(b, b->x, f + 2, i) *= units;
         }
     }
 }
@@ -142,7 +198,7 @@ static void direction_features_adjoint(NET(block) * b, const beam_lc *w, beam_lc
     const int D = b->shape.D, L = b->shape.L;
     for (int l = 0; l < L; l++) {
         beam_lane *norm_g_bar = b->norm_bar + BEAM_NET_NORMALISED * L + l;
-        const beam_lane unit_g = 1 / b->norm[BEAM_NET_NORMALISED * L + l];
+        const beam_lane unit_g = b->unit[BEAM_NET_NORMALISED * L + l];
         for (int k = 0; k < BEAM_NET_DIRECTIONS; k++) {
             const beam_lane unit = unit_of(b, k, l);
             beam_lane unit_bar = {0};
@@ -173,29 +229,28 @@ static void direction_features_adjoint(NET(block) * b, const beam_lc *w, beam_lc
 static const beam_net_real norm_scale = (beam_net_real)0.14;
 
 /* Of a station; the same for all of its rows. */
-static void station_features(NET(block) * b, beam_lane inner_rate[], beam_lane inner_sensing[])
+static inline beam_lane *shared(const NET(block) * b, beam_lane *x, int f, int l)
 {
-    const int L = b->shape.L, first = BEAM_NET_ROW_FEATURES + BEAM_NET_DIRECTION_FEATURES;
+    return x + f * b->shape.L + l;
+}
+
+static void station_features(NET(block) * b, const beam_lane inner_rate[],
+                             const beam_lane inner_sensing[])
+{
+    const int L = b->shape.L;
     for (int l = 0; l < L; l++) {
-        beam_lane value[BEAM_NET_STATION_FEATURES];
-        value[0] = b->power[l];
-        value[1] = squash(inner_rate[l]);
-        value[2] = squash(inner_sensing[l]);
-        value[3] = all(b->n[l] / 8.0);
+        *shared(b, b->x_station, 0, l) = b->power[l];
+        *shared(b, b->x_station, 1, l) = squash(inner_rate[l]);
+        *shared(b, b->x_station, 2, l) = squash(inner_sensing[l]);
+        *shared(b, b->x_station, 3, l) = all(b->n[l] / 8.0);
         for (int k = 0; k < BEAM_NET_NORMALISED; k++) {
-            value[4 + k] = norm_scale * beam_lane_log(b->norm[k * L + l]);
-        }
-        for (int f = 0; f < BEAM_NET_STATION_FEATURES; f++) {
-            for (int i = b->first[l]; i < b->first[l + 1]; i++) {
-                *feature(b, b->x, first + f, i) = value[f];
-            }
+            *shared(b, b->x_station, 4 + k, l) = norm_scale * beam_lane_log(b->norm[k * L + l]);
         }
     }
 }
 
 static void global_features(NET(block) * b)
 {
-    const int first = BEAM_NET_FEATURES - BEAM_NET_GLOBAL_FEATURES;
     beam_lane value[BEAM_NET_GLOBAL_FEATURES];
     value[0] = b->w1;
     value[1] = b->balance;
@@ -206,66 +261,66 @@ static void global_features(NET(block) * b)
     value[6] = all((double)b->shape.U / b->shape.D);
     value[7] = all(b->shape.L / 4.0);
     for (int f = 0; f < BEAM_NET_GLOBAL_FEATURES; f++) {
-        for (int i = 0; i < b->rows; i++) {
-            *feature(b, b->x, first + f, i) = value[f];
+        for (int l = 0; l < b->shape.L; l++) {
+            *shared(b, b->x_station, BEAM_NET_STATION_FEATURES + f, l) = value[f];
         }
     }
 }
 
-/* Sum of a feature's adjoint over the rows of a station. */
-static beam_lane feature_bar(const NET(block) * b, int f, int from, int to)
+/* Adjoint of a global feature: the sum over the stations. */
+static beam_lane global_bar(const NET(block) * b, int f)
 {
     beam_lane sum = {0};
-    for (int i = from; i < to; i++) {
-        sum += *feature(b, b->x_bar, f, i);
+    for (int l = 0; l < b->shape.L; l++) {
+        sum += *shared(b, b->x_station_bar, BEAM_NET_STATION_FEATURES + f, l);
     }
     return sum;
 }
 
 static void global_features_adjoint(NET(block) * b)
 {
-    const int first = BEAM_NET_FEATURES - BEAM_NET_GLOBAL_FEATURES, rows = b->rows;
     const beam_lane loss = b->sensing.loss, gap = 5 * (b->w1 * b->f1 - b->w2 * loss);
-    const beam_lane gap_bar = 5 * squash_slope(gap) * feature_bar(b, first + 4, 0, rows);
-    b->balance_bar += feature_bar(b, first + 1, 0, rows);
-    b->f1_bar += feature_bar(b, first + 2, 0, rows) / 2 + gap_bar * b->w1;
-    b->sensing.loss_bar +=
-        feature_bar(b, first + 3, 0, rows) * squash_slope(loss / 2) / 2 - gap_bar * b->w2;
+    const beam_lane gap_bar = 5 * squash_slope(gap) * global_bar(b, 4);
+    b->balance_bar += global_bar(b, 1);
+    b->f1_bar += global_bar(b, 2) / 2 + gap_bar * b->w1;
+    b->sensing.loss_bar += global_bar(b, 3) * squash_slope(loss / 2) / 2 - gap_bar * b->w2;
 }
 
 void NET(features)(NET(block) * b, const beam_lc *w)
 {
-    const int D = b->shape.D;
-    beam_lane rate[BEAM_MAX_STATIONS], sensing[BEAM_MAX_STATIONS];
+    beam_lane inner_w[2][BEAM_MAX_STATIONS] = {{{0}}}; /* of the rate's and sensing's direction */
+    row_products(b, w);
     for (int l = 0; l < b->shape.L; l++) {
-        const int at = b->first[l] * D, count = b->n[l] * D;
-        rate[l] = inner(count, w + at, NET(direction_of)(b, BEAM_NET_RATE) + at);
-        sensing[l] = inner(count, w + at, NET(direction_of)(b, BEAM_NET_SENSING) + at);
+        for (int k = 0; k < 2; k++) {
+            for (int i = b->first[l]; i < b->first[l + 1]; i++) {
+                const int f = BEAM_NET_ROW_FEATURES + 3 * (BEAM_NET_RATE + k) + 1;
+                inner_w[k][l] += *feature(b, b->x, f, i);
+            }
+        }
+        norms(b, l);
+        direction_features(b, l);
     }
     row_features(b);
-    direction_features(b, w);
-    station_features(b, rate, sensing);
+    station_features(b, inner_w[0], inner_w[1]);
     global_features(b);
 }
 
 static void station_features_adjoint(NET(block) * b, const beam_lc *w, beam_lc *w_bar)
 {
     const int D = b->shape.D, L = b->shape.L;
-    const int first = BEAM_NET_ROW_FEATURES + BEAM_NET_DIRECTION_FEATURES;
     for (int l = 0; l < L; l++) {
-        const int at = b->first[l] * D, count = b->n[l] * D, from = b->first[l],
-                  to = b->first[l + 1];
-        b->power_bar[l] += feature_bar(b, first, from, to);
+        const int at = b->first[l] * D, count = b->n[l] * D;
+        b->power_bar[l] += *shared(b, b->x_station_bar, 0, l);
         for (int k = 0; k < 2; k++) {
             const beam_lc *d = NET(direction_of)(b, BEAM_NET_RATE + k) + at;
             const beam_lane slope =
-                squash_slope(inner(count, w + at, d)) * feature_bar(b, first + 1 + k, from, to);
+                squash_slope(inner(count, w + at, d)) * *shared(b, b->x_station_bar, 1 + k, l);
             add_scaled(count, slope, d, w_bar + at);
             add_scaled(count, slope, w + at, b->direction_bar + (d - b->direction));
         }
         for (int k = 0; k < BEAM_NET_NORMALISED; k++) {
             b->norm_bar[k * L + l] +=
-                norm_scale * feature_bar(b, first + 4 + k, from, to) / b->norm[k * L + l];
+                norm_scale * *shared(b, b->x_station_bar, 4 + k, l) / b->norm[k * L + l];
         }
     }
 }

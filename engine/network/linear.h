@@ -3,6 +3,8 @@
 #ifndef BEAM_NET_LINEAR_H
 #define BEAM_NET_LINEAR_H
 
+#include <stdbool.h>
+
 #include "network/complex_lane.h"
 
 /* out[i stride + k] (+)= c_k^H w_i for n rows w and q vectors c. */
@@ -10,9 +12,14 @@ void NET(project)(int n, int q, int stride, int D, const beam_lc *w, const beam_
                   beam_lc *out);
 void NET(project_add)(int n, int q, int stride, int D, const beam_lc *w, const beam_lc *c,
                       beam_lc *out);
+/* out[i stride + k] = w_k^H w_i. */
+void NET(gram)(int n, int stride, int D, const beam_lc *w, beam_lc *out);
 /* g_i += sum_k e[i stride + k] c_k. It is also the adjoint of project towards w (e = out_bar), and
  * project_add is its adjoint towards e. */
 void NET(combine)(int n, int q, int stride, int D, const beam_lc *e, const beam_lc *c, beam_lc *g);
+/* The same without what g held. */
+void NET(combine_set)(int n, int q, int stride, int D, const beam_lc *e, const beam_lc *c,
+                      beam_lc *g);
 /* g_k += sum_i conj(e[i stride + k]) w_i: the adjoint of both towards c. */
 void NET(combine_adjoint)(int n, int q, int stride, int D, const beam_lc *e, const beam_lc *w,
                           beam_lc *g);

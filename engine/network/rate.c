@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "network/linear.h"
+
 /* Keeps roots and quotients away from 0; noise is 1 in these units. */
 static const beam_net_real tiny = (beam_net_real)1e-12;
 
@@ -10,6 +12,8 @@ void NET(rate_carve)(beam_net_rate *r, beam_arena *arena, int L, int U, int n_ma
     const int pairs = L * U, rows = L * n_max;
     r->z = BEAM_TAKE(arena, beam_lc, pairs * BEAM_NET_ROUNDS * n_max);
     r->e = BEAM_TAKE(arena, beam_lc, pairs * BEAM_NET_ROUNDS * n_max);
+    r->scaled = BEAM_TAKE(arena, beam_lc, pairs * n_max);
+    r->isotropic = BEAM_TAKE(arena, beam_lane, n_max);
     r->pair = BEAM_TAKE(arena, beam_net_pair, pairs);
     r->user = BEAM_TAKE(arena, beam_net_user, U);
     r->frobenius2 = BEAM_TAKE(arena, beam_lane, L);
@@ -34,12 +38,12 @@ typedef struct pair_view {
     const beam_lc *G;
     const beam_lc *y; /* of row i at y[i stride] */
     int n_max, stride;
-    beam_lc *z, *e;
+    beam_lc *z, *e, *scaled;
     beam_net_pair *pair;
     beam_lane eps2;
 } pair_view;
 
-static pair_view view(const beam_net_rate *r, int l, int u)
+static inline pair_view view(const beam_net_rate *r, int l, int u)
 {
     const size_t n_max = (size_t)r->n_max, at = (size_t)l * (size_t)r->shape->U + (size_t)u;
     return (pair_view){.n = r->n[l],
@@ -51,6 +55,7 @@ static pair_view view(const beam_net_rate *r, int l, int u)
                        .stride = r->stride,
                        .z = r->z + at * BEAM_NET_ROUNDS * n_max,
                        .e = r->e + at * BEAM_NET_ROUNDS * n_max,
+                       .scaled = r->scaled + at * n_max,
                        .pair = r->pair + at,
                        .eps2 = r->eps2[at]};
 }
@@ -71,37 +76,73 @@ static inline const beam_lc *last_e(const pair_view *v)
     return v->e + (BEAM_NET_ROUNDS - 1) * v->n_max;
 }
 
-/* z_i = sum_k gamma_k v_k G_ik; returns |Delta/s|^2. */
+/* z_i = sum_k gamma_k v_k G_ik for A rows; A is a constant where this is called. */
+static inline __attribute__((always_inline)) void
+error_rows(int A, int n, int n_max, const beam_lc *G, const beam_lc *scaled, beam_lc *z)
+{
+    beam_lc sum[4] = {{{0}, {0}}};
+    for (int k = 0; k < n; k++) {
+        const beam_lc x = scaled[k];
+#pragma GCC unroll 4
+        for (int a = 0; a < A; a++) {
+            beam_lc_add_mul(&sum[a], x, G[a * n_max + k]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int a = 0; a < A; a++) {
+        z[a] = sum[a];
+    }
+}
+
+/* z of a round; returns |Delta/s|^2. Leaves gamma_k v_k in `scaled`. */
 static beam_lane errors(const pair_view *v, int round)
 {
+    const int n = v->n, n_max = v->n_max;
+    beam_lc *z = v->z + round * n_max;
     beam_lane t = {0};
-    for (int i = 0; i < v->n; i++) {
-        beam_lc z = {{0}, {0}};
-        for (int k = 0; k < v->n; k++) {
-            beam_lc_add_mul(&z, beam_lc_scale(gamma_of(v, k), source(v, round, k)),
-                            v->G[i * v->n_max + k]);
-        }
-        v->z[round * v->n_max + i] = z;
-        t += gamma_of(v, i) * beam_lc_inner(z, source(v, round, i));
+    for (int k = 0; k < n; k++) {
+        v->scaled[k] = beam_lc_scale(gamma_of(v, k), source(v, round, k));
+    }
+    int i = 0;
+    for (; i + 4 <= n; i += 4) {
+        error_rows(4, n, n_max, v->G + i * n_max, v->scaled, z + i);
+    }
+    for (; i + 2 <= n; i += 2) {
+        error_rows(2, n, n_max, v->G + i * n_max, v->scaled, z + i);
+    }
+    if (i < n) {
+        error_rows(1, n, n_max, v->G + i * n_max, v->scaled, z + i);
+    }
+    for (int k = 0; k < n; k++) {
+        beam_lc_add_inner(&t, z[k], v->scaled[k]);
     }
     return t;
 }
 
-/* All rounds, lengths smoothed by `smooth`; returns sum |e_i|^2 without the own beam. */
+/* All rounds, lengths smoothed by `smooth`; returns sum |e_i|^2 without the own beam. Leaves
+ * conj(s gamma_k v_k) of the last round, the coefficients of Delta, in `scaled`. */
 static beam_lane find_errors(const pair_view *v, beam_lane smooth)
 {
+    const int n = v->n, last = BEAM_NET_ROUNDS - 1;
     beam_lane sum = {0};
     for (int round = 0; round < BEAM_NET_ROUNDS; round++) {
-        v->pair->t_smooth[round] = errors(v, round) + smooth;
-        v->pair->s[round] = beam_lane_sqrt(v->eps2 / v->pair->t_smooth[round]);
-        for (int i = 0; i < v->n; i++) {
-            beam_lc e = v->y[i * v->stride];
-            beam_lc_add_scaled(&e, v->pair->s[round], v->z[round * v->n_max + i]);
-            v->e[round * v->n_max + i] = e;
+        const beam_lane t = errors(v, round) + smooth, s = beam_lane_sqrt(v->eps2 / t);
+        const beam_lc *z = v->z + round * v->n_max;
+        beam_lc *e = v->e + round * v->n_max;
+        v->pair->t_smooth[round] = t;
+        v->pair->s[round] = s;
+        for (int i = 0; i < n; i++) {
+            beam_lc x = v->y[i * v->stride];
+            beam_lc_add_scaled(&x, s, z[i]);
+            e[i] = x;
         }
     }
-    for (int i = 0; i < v->n; i++) {
-        sum += i == v->k ? (beam_lane){0} : beam_lc_norm2(last_e(v)[i]);
+    const beam_lane s = v->pair->s[last];
+    for (int k = 0; k < n; k++) {
+        v->scaled[k] = (beam_lc){s * v->scaled[k].re, -s * v->scaled[k].im};
+        if (k != v->k) {
+            beam_lc_add_norm2(&sum, last_e(v)[k]);
+        }
     }
     return sum;
 }
@@ -158,25 +199,45 @@ static beam_lane isotropic_weight(const beam_net_rate *r, const pair_view *v, in
     return -r->user[u].curvature * level * v->eps2 / beam_lane_sqrt(frobenius2 + tiny);
 }
 
-/* Coefficients of the gradient: e_out of the channel, f_out of the rows of Delta. */
-static void pair_gradient(beam_net_rate *r, int l, int u)
+/* Coefficients of the gradient at a station: e_out of the channels, f_out of the rows that make up
+ * the errors. The isotropic parts add to f_out a multiple of G, for the own user without the row
+ * and the column of its beam. */
+static void station_gradient(beam_net_rate *r, int l)
 {
-    const pair_view v = view(r, l, u);
-    beam_lc *out = r->e_out + (size_t)l * (size_t)(r->n_max * r->shape->U) + u;
-    beam_lc *f = r->f_out + (size_t)l * (size_t)(r->n_max * r->n_max);
-    const beam_lane iso = isotropic_weight(r, &v, l, u);
-    const int last = BEAM_NET_ROUNDS - 1;
-    for (int i = 0; i < v.n; i++) {
-        const beam_lane coefficient = i == v.k ? r->user[u].gain : -r->user[u].curvature;
-        const beam_lc e = beam_lc_scale(coefficient, last_e(&v)[i]);
-        out[i * r->shape->U] = e;
-        for (int k = 0; k < v.n; k++) {
-            const beam_lane factor = v.pair->s[last] * gamma_of(&v, k);
-            beam_lc_add_conj_mul(&f[i * v.n_max + k], source(&v, last, k),
-                                 beam_lc_scale(factor, e));
-            if (i != v.k && k != v.k) {
-                beam_lc_add_scaled(&f[i * v.n_max + k], iso, v.G[i * v.n_max + k]);
+    const int U = r->shape->U, n = r->n[l], n_max = r->n_max;
+    const beam_lc *G = r->G + (size_t)l * (size_t)(n_max * n_max);
+    beam_lc *out = r->e_out + (size_t)l * (size_t)(n_max * U);
+    beam_lc *f = r->f_out + (size_t)l * (size_t)(n_max * n_max);
+    beam_lane cross = {0};
+    for (int i = 0; i < n; i++) {
+        r->isotropic[i] = (beam_lane){0};
+    }
+    for (int u = 0; u < U; u++) {
+        const pair_view v = view(r, l, u);
+        const beam_lane weight = isotropic_weight(r, &v, l, u), curvature = -r->user[u].curvature;
+        const beam_lc *e = last_e(&v);
+        for (int i = 0; i < n; i++) {
+            out[i * U + u] = beam_lc_scale(curvature, e[i]);
+        }
+        if (v.k < 0) {
+            cross += weight;
+        } else {
+            out[v.k * U + u] = beam_lc_scale(r->user[u].gain, e[v.k]);
+            r->isotropic[v.k] = weight;
+        }
+    }
+    NET(combine_set)(n, U, U, n_max, out, r->scaled + (size_t)l * (size_t)(U * n_max), f);
+    beam_lane own = {0};
+    for (int i = 0; i < n; i++) {
+        own += r->isotropic[i];
+    }
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < n; k++) {
+            beam_lane weight = cross + own - r->isotropic[i];
+            if (i != k) {
+                weight -= r->isotropic[k];
             }
+            beam_lc_add_scaled(&f[i * n_max + k], weight, G[i * n_max + k]);
         }
     }
 }
@@ -184,13 +245,15 @@ static void pair_gradient(beam_net_rate *r, int l, int u)
 void NET(rate_forward)(beam_net_rate *r)
 {
     const int L = r->shape->L, U = r->shape->U, n_max = r->n_max;
-    memset(r->f_out, 0, (size_t)(L * n_max * n_max) * sizeof *r->f_out);
     for (int l = 0; l < L; l++) {
         beam_lane sum = {0};
-        for (int i = 0; i < r->n[l]; i++) {
-            for (int k = 0; k < r->n[l]; k++) {
-                sum += beam_lc_norm2(r->G[(l * n_max + i) * n_max + k]);
+        for (int i = 0; i < r->n[l]; i++) { /* G is Hermitian */
+            const beam_lc *row = r->G + (l * n_max + i) * n_max;
+            beam_lane below = {0};
+            for (int k = 0; k < i; k++) {
+                beam_lc_add_norm2(&below, row[k]);
             }
+            sum += row[i].re * row[i].re + 2 * below;
         }
         r->frobenius2[l] = sum;
     }
@@ -201,10 +264,12 @@ void NET(rate_forward)(beam_net_rate *r)
                 cross_forward(r, l, u);
             }
         }
+    }
+    for (int u = 0; u < U; u++) {
         own_forward(r, u);
-        for (int l = 0; l < L; l++) {
-            pair_gradient(r, l, u);
-        }
+    }
+    for (int l = 0; l < L; l++) {
+        station_gradient(r, l);
     }
 }
 

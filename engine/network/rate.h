@@ -60,6 +60,8 @@ typedef struct beam_net_rate {
     beam_lane level[BEAM_NET_LEVELS];
     const beam_lc *y, *G;  /* [L][n_max][stride], [L][n_max][n_max] */
     beam_lc *z, *e;        /* [L][U][rounds][n_max] */
+    beam_lc *scaled;       /* [L][U][n_max]: conj(s gamma_k v_k) of the last round */
+    beam_lane *isotropic;  /* [n_max] scratch */
     beam_net_pair *pair;   /* [L][U] */
     beam_net_user *user;   /* [U] */
     beam_lane *frobenius2; /* [L] |R_l|_F^2 */
