@@ -14,9 +14,15 @@
 
 #include "common/random.h"
 #include "common/untrained.h"
+#include "model/row.h"
 #include "network/check.h"
 
-enum { SCENES = 10000, LAYERS = 2, WIDTH = 8, BATCH = 64, COLUMNS = 16 };
+#ifdef __SANITIZE_ADDRESS__
+enum { SCENES = 1000 }; /* it is slow, and looks for something else */
+#else
+enum { SCENES = 10000 };
+#endif
+enum { LAYERS = 2, WIDTH = 8, BATCH = 64, COLUMNS = 16 };
 
 static const beam_dims largest = {.stations = 4, .antennas = 8, .users = 7, .targets = 4};
 
@@ -448,6 +454,140 @@ static void test_adversary_is_admissible(void **state)
     assert_true(near > 0.9 * far);
 }
 
+/* --- Refinement ------------------------------------------------------------------------------- */
+
+static bool has_minima(const beam_scene *s)
+{
+    double sum = 0;
+    for (int u = 0; u < s->dims.users; u++) {
+        sum += s->user_min_rate_bps_hz[u];
+    }
+    return sum > 0;
+}
+
+static bool at_once(void *arg)
+{
+    (*(int *)arg)++;
+    return true;
+}
+
+/* Never worse than without, within its iterations, much better on the whole, and out of time it
+ * returns the answer of the check. */
+static void test_refinement(void **state)
+{
+    (void)state;
+    enum { STEPS = 10 };
+    beam_error err = {0};
+    beam_model *model = test_model_new(LAYERS, WIDTH, TEST_WEIGHTS_FRESH, 5);
+    beam_inference *inference = test_inference_new(model, &largest, 3);
+    double before = 0, after = 0;
+    for (uint64_t seed = 800000; seed < 800300; seed++) {
+        scene_case c = case_new(seed);
+        beam_result results[3];
+        beam_network_request r[3];
+        int asked = 0;
+        for (int i = 0; i < 3; i++) {
+            r[i] = (beam_network_request){.solver = c.solver,
+                                          .tradeoff = 0.5,
+                                          .refine = i == 0 ? 0 : STEPS,
+                                          .out = test_design_new(&c.scene->dims, -1),
+                                          .result = &results[i]};
+        }
+        test_must(beam_inference_run(inference, model, 2, r, &err), &err, "refinement");
+        check_answer(&c, &r[1]);
+        if (!has_minima(c.scene)) { /* they come before the merit */
+            assert_true(results[1].merit <= results[0].merit || isinf(results[0].merit));
+        }
+        assert_int_equal(results[0].iterations, 0);
+        assert_in_range(results[1].iterations, 0, STEPS);
+        beam_solver_options options = beam_solver_options_default();
+        options.expired = at_once;
+        options.expired_arg = &asked;
+        beam_solver_set_options(c.solver, &options);
+        test_must(beam_inference_run(inference, model, 1, &r[2], &err), &err, "out of time");
+        assert_int_equal(results[2].status, BEAM_STATUS_TIME_LIMIT);
+        assert_true(results[2].merit <= results[0].merit || isinf(results[0].merit) ||
+                    has_minima(c.scene));
+        assert_true(asked > 0 && results[2].iterations == 0);
+        if (isfinite(results[0].merit) && c.scene->dims.users > 0 && !has_minima(c.scene)) {
+            before += results[0].merit;
+            after += results[1].merit;
+        }
+        for (int i = 0; i < 3; i++) {
+            test_design_free(r[i].out);
+        }
+        case_free(&c);
+    }
+    print_message("mean merit: %d iterations take %.4g to %.4g of what it was\n", STEPS, 1.0,
+                  after / before);
+    assert_true(after < 0.9 * before);
+    test_object_free(inference);
+    test_model_free(model);
+}
+
+/* What the preconditioner inverts is sum_u w_u (h h^H + eps^2/D I) + mu I. */
+static void test_curvature_is_inverted(void **state)
+{
+    (void)state;
+    int made = 0;
+    for (uint64_t seed = 900000; seed < 900100; seed++) {
+        scene_case c = case_new(seed);
+        beam_solver *s = c.solver;
+        beam_problem *p = &s->problem;
+        const size_t n = (size_t)beam_objective_size(p);
+        double *x = test_memory(n * sizeof *x), *y = test_memory(n * sizeof *y);
+        test_random random = test_random_new(seed);
+        beam_classical_compose(p, s->unit, 0.5, s->spare.x);
+        s->robust.warm = 0;
+        const bool usable = p->U > 0 && isfinite(beam_robust_smooth(&s->robust, s->spare.x, 0.1)) &&
+                            beam_curvature_make(&s->curvature, &s->robust);
+        made += usable;
+        for (int l = 0; usable && l < p->L; l++) {
+            double w[BEAM_MAX_USERS], isotropic = 0, mean = 0;
+            for (int u = 0; u < p->U; u++) {
+                const size_t at = beam_robust_at(&s->robust, l, u);
+                const double sinr = s->robust.sinr[u];
+                w[u] = p->weight[u] * sinr / (1 + sinr) / s->robust.den[u];
+                isotropic += w[u] * p->eps[at] * p->eps[at] / p->D;
+                mean += w[u] * p->hnorm2[at] / p->D;
+            }
+            /* the slack's scale is the mean eigenvalue before the ridge, and the ridge */
+            const double diagonal = s->curvature.slack[l] - mean - isotropic;
+            assert_true(diagonal >= isotropic * (1 - 1e-9));
+            for (size_t i = 0; i < n; i++) {
+                x[i] = y[i] = 0;
+            }
+            double *row = x + (size_t)p->first[l] * (size_t)p->stride,
+                   *image = y + (size_t)p->first[l] * (size_t)p->stride;
+            for (int i = 0; i < p->D && p->first[l + 1] > p->first[l]; i++) {
+                row[i] = test_random_normal(&random);
+                row[p->Dp + i] = test_random_normal(&random);
+            }
+            if (p->first[l + 1] == p->first[l]) {
+                continue;
+            }
+            beam_row_add(p->stride, diagonal, row, image);
+            for (int u = 0; u < p->U; u++) {
+                const double *h = p->h + beam_robust_at(&s->robust, l, u) * (size_t)p->stride;
+                double re, im;
+                beam_row_dot(p->Dp, h, row, &re, &im);
+                beam_row_axpy(p->Dp, w[u] * re, w[u] * im, h, image);
+            }
+            beam_curvature_apply(&s->curvature, y);
+            for (size_t i = 0; i < n; i++) {
+                if (!(fabs(y[i] - x[i]) <= 1e-8)) {
+                    fail_msg("scene %llu station %d: %.12g, not %.12g", (unsigned long long)seed, l,
+                             y[i], x[i]);
+                }
+            }
+        }
+        free(x);
+        free(y);
+        case_free(&c);
+    }
+    assert_true(made > 50);
+}
+
 /* --- Batches ---------------------------------------------------------------------------------- */
 
 enum { MIXED = 24, EACH = 2 };
@@ -610,6 +750,8 @@ int main(void)
         cmocka_unit_test(test_wrong_requests_are_refused_by_name),
         cmocka_unit_test(test_adversary_is_admissible),
         cmocka_unit_test(test_bound_of_the_classical_designs),
+        cmocka_unit_test(test_refinement),
+        cmocka_unit_test(test_curvature_is_inverted),
         cmocka_unit_test(test_answers_do_not_depend_on_the_batch),
         cmocka_unit_test(test_never_worse_with_fresh_weights),
         cmocka_unit_test(test_never_worse_with_the_shipped_weights),
