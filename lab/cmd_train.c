@@ -122,6 +122,21 @@ static int apply(const given *g, lab_train_settings *o, bool fixed)
 
 /* --- Where the weights begin ------------------------------------------------------------------ */
 
+/* The weights of a model of fewer layers: its last ones once more behind them, which is a good
+ * place to go on training from. */
+static void grow(const struct beam_model *model, int layers, size_t parameters, beam_net_real *to)
+{
+    const size_t layer = parameters / (size_t)layers, had = (size_t)model->arch.layers * layer;
+    memcpy(to, model->theta, had * sizeof *to);
+    memcpy(to + had, model->theta + (2 * had - parameters), (parameters - had) * sizeof *to);
+}
+
+static bool can_grow(const given *g, const beam_net_arch *arch)
+{
+    return arch->kind == BEAM_NET_EQUIVARIANT && g->layers >= arch->layers &&
+           g->layers <= 2 * arch->layers;
+}
+
 static int start_from_model(const given *g, lab_train_settings *o, lab_train_state *state)
 {
     beam_error err;
@@ -131,20 +146,23 @@ static int start_from_model(const given *g, lab_train_settings *o, lab_train_sta
     }
     const struct beam_model *model = file->model;
     int rc = LAB_EXIT_OK;
-    if ((g->layers != NONE && g->layers != model->arch.layers) ||
+    o->arch = model->arch;
+    if ((g->layers != NONE && g->layers != model->arch.layers && !can_grow(g, &model->arch)) ||
         (g->width != NONE && g->width != model->arch.width) ||
         (g->kind != NONE && g->kind != (int)model->arch.kind)) {
-        rc = lab_complain("--from: %s: has %d layers of width %d; leave --kind, --layers and "
-                          "--width out",
-                          g->from, model->arch.layers, model->arch.width);
+        rc =
+            lab_complain("--from: %s: has %d layers of width %d; leave --kind and --width out, and "
+                         "give --layers only to have up to twice as many",
+                         g->from, model->arch.layers, model->arch.width);
+    } else if (g->layers != NONE) {
+        o->arch.layers = g->layers;
     }
-    o->arch = model->arch;
     if (!rc && lab_train_state_create(state, &o->arch, &err)) {
         rc = lab_complain_file(g->from, &err);
     }
     if (!rc) {
-        memcpy(state->theta, model->theta, state->parameters * sizeof *state->theta);
-        memcpy(state->mean, model->theta, state->parameters * sizeof *state->mean);
+        grow(model, o->arch.layers, state->parameters, state->theta);
+        memcpy(state->mean, state->theta, state->parameters * sizeof *state->mean);
     }
     lab_model_destroy(&file);
     return rc;
@@ -345,7 +363,8 @@ int lab_command_train(int argc, char **argv)
         {"data-seed", LAB_OPTION_INTEGER, &g.data_seed, 0, 2147483647, NULL, "scenes; default 1"},
         {"families", LAB_OPTION_TEXT, &g.families, 0, 0, NULL, "default paper:60,sizes:40"},
         {"scenes", LAB_OPTION_TEXT, &g.folder, 0, 0, NULL, "recorded scene files (DIR/*.json)"},
-        {"from", LAB_OPTION_TEXT, &g.from, 0, 0, NULL, "model whose weights to start from"},
+        {"from", LAB_OPTION_TEXT, &g.from, 0, 0, NULL,
+         "model whose weights to start from; --layers up to twice its number grow it"},
         {"pool", LAB_OPTION_INTEGER, &g.pool, 1, 1 << 24, NULL, "generated scenes; default 16384"},
         {"batch", LAB_OPTION_INTEGER, &g.batch, 1, 65536, NULL, "blocks of 8 samples; default 32"},
         {"rate", LAB_OPTION_NUMBER, &g.rate, 0, 1, NULL, "of Adam; default 2e-3"},
