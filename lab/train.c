@@ -34,6 +34,7 @@ typedef struct worker {
     double *delta, *delta_bar; /* mlp: its errors */
     double *x, *y, *x_bar;     /* points */
     double *points;            /* [BEAM_LANES] */
+    beam_net_real *gradient;   /* of one block */
 } worker;
 
 struct lab_train {
@@ -120,6 +121,7 @@ static size_t carve_worker(worker *w, const lab_train_settings *settings, const 
     w->y = BEAM_TAKE(&arena, double, point);
     w->x_bar = BEAM_TAKE(&arena, double, point);
     w->points = BEAM_TAKE(&arena, double, BEAM_LANES *point);
+    w->gradient = BEAM_TAKE(&arena, beam_net_real, beam_net_parameters(arch));
     beam_net_loss_carve(&w->loss, &arena, most);
     if (arch->kind == BEAM_NET_MLP) {
         const beam_dims dims = {arch->stations, arch->antennas, arch->users, arch->targets};
@@ -368,6 +370,23 @@ static void count(lab_train_report *sum, const beam_net_loss_result *r)
     sum->samples++;
 }
 
+/* Adds the gradient of a block; one that is not finite would spoil the whole batch and is left out.
+ */
+static void collect(slot *s, const beam_net_real *gradient, size_t n)
+{
+    int bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        bad |= !(gradient[i] - gradient[i] == 0);
+    }
+    if (bad) {
+        s->report.lost++;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        s->gradient[i] += gradient[i];
+    }
+}
+
 static beam_code run_block(lab_train *self, worker *w, slot *s, int block, beam_error *err)
 {
     const lab_train_settings *o = &self->settings;
@@ -388,7 +407,9 @@ static beam_code run_block(lab_train *self, worker *w, slot *s, int block, beam_
         const beam_net_loss_result r = lane_loss(w, o, &d, k);
         count(&s->report, &r);
     }
-    beam_net_block_backward(w->block, self->state->theta, d.from, Y, s->gradient);
+    memset(w->gradient, 0, self->state->parameters * sizeof *w->gradient);
+    beam_net_block_backward(w->block, self->state->theta, d.from, Y, w->gradient);
+    collect(s, w->gradient, self->state->parameters);
     return BEAM_OK;
 }
 
@@ -439,6 +460,7 @@ static void reduce(lab_train *self, lab_train_report *sum)
         sum->exact += s->report.exact;
         sum->dark += s->report.dark;
         sum->clipped += s->report.clipped;
+        sum->lost += s->report.lost;
         sum->samples += s->report.samples;
     }
     const double share = 1.0 / (double)sum->samples;

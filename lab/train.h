@@ -56,6 +56,7 @@ typedef struct lab_train_report {
     double f1, f2;
     double gradient; /* its norm, before it was shortened; not finite: the step was left out */
     int exact, dark, clipped; /* samples, as in beam_net_loss_result */
+    int lost;                 /* blocks whose gradient was not finite: left out */
     int samples;
 } lab_train_report;
 

@@ -26,7 +26,7 @@ static void interrupt(int number)
 /* Sums since some moment. */
 typedef struct tally {
     double loss, f1, f2, gradient;
-    int64_t steps, samples, exact, dark, clipped, lost;
+    int64_t steps, finite, samples, exact, dark, clipped, lost;
 } tally;
 
 typedef struct run {
@@ -53,10 +53,10 @@ static void tally_add(tally *t, const lab_train_report *r)
     t->exact += r->exact;
     t->dark += r->dark;
     t->clipped += r->clipped;
+    t->lost += r->lost;
     if (isfinite(r->gradient)) {
         t->gradient += r->gradient;
-    } else {
-        t->lost++;
+        t->finite++;
     }
 }
 
@@ -95,7 +95,7 @@ static void put_row(run *r)
     fprintf(r->curve, "%lld,%.1f,%lld,%.6g,%.8g,%.8g,%.8g,%.6g,%lld,%lld,%lld,%lld",
             (long long)r->state->step, r->state->seconds, (long long)r->state->samples, rate_now(r),
             mean(t->loss, t->steps), mean(t->f1, t->steps), mean(t->f2, t->steps),
-            mean(t->gradient, t->steps - t->lost), (long long)t->exact, (long long)t->dark,
+            mean(t->gradient, t->finite), (long long)t->exact, (long long)t->dark,
             (long long)t->clipped, (long long)t->lost);
     for (int f = 0; f < r->outcome->families; f++) {
         const lab_heldout_score *s = &r->outcome->scores[f];

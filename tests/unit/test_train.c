@@ -495,6 +495,36 @@ static void training_lowers_the_loss(void **state)
     lab_train_state_clear(&s);
 }
 
+/* A scene that is no numbers costs the blocks that hold it, not the batches. */
+static void a_bad_scene_costs_its_blocks_only(void **state)
+{
+    (void)state;
+    const lab_train_settings o = tiny();
+    beam_error err;
+    lab_train_state s;
+    fresh(&o, &s);
+    lab_scenes *scenes = make_scenes("paper", o.data_seed, o.groups);
+    lab_sample *bad = &get_group(scenes, 0)->samples[3];
+    bad->frames[0].problem.h[0] = bad->frames[1].problem.h[0] = NAN;
+    lab_train *self = lab_train_create(&o, scenes, &s, 2, &err);
+    assert_non_null(self);
+    int lost = 0, blocks = 0;
+    for (int step = 0; step < 20; step++) {
+        lab_train_report report;
+        test_must(lab_train_step(self, &report, &err), &err, "step");
+        assert_true(isfinite(report.gradient));
+        lost += report.lost;
+        blocks += o.batch;
+    }
+    assert_true(lost > 0 && lost < blocks);
+    for (size_t i = 0; i < s.parameters; i++) {
+        assert_true(isfinite(s.theta[i]));
+    }
+    lab_train_destroy(&self);
+    lab_scenes_destroy(&scenes);
+    lab_train_state_clear(&s);
+}
+
 static void damage(long at, int cut, const char *field)
 {
     const lab_train_settings o = tiny();
@@ -557,6 +587,7 @@ int main(void)
         cmocka_unit_test(turning_changes_coordinates_not_beams),
         cmocka_unit_test(threads_and_interruptions_do_not_change_a_bit),
         cmocka_unit_test(training_lowers_the_loss),
+        cmocka_unit_test(a_bad_scene_costs_its_blocks_only),
         cmocka_unit_test(damaged_checkpoints_are_refused_with_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
