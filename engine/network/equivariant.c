@@ -80,6 +80,24 @@ static void gradients(NET(block) * b, const beam_lc *w)
     }
 }
 
+/* Lower triangle of sum_u omega_u h_u h_u^H. */
+static void curvature(int U, int D, const beam_lane *omega, const beam_lc *h, beam_lc *M)
+{
+    beam_lc scaled[BEAM_MAX_USERS];
+    for (int i = 0; i < D; i++) {
+        for (int u = 0; u < U; u++) {
+            scaled[u] = beam_lc_scale(omega[u], h[u * D + i]);
+        }
+        for (int k = 0; k <= i; k++) {
+            beam_lc sum = {{0}, {0}};
+            for (int u = 0; u < U; u++) {
+                beam_lc_add_conj_mul(&sum, h[u * D + k], scaled[u]);
+            }
+            M[i * D + k] = sum;
+        }
+    }
+}
+
 /* M_l = sum_u k1 b_u (h h^H + eps^2 I) + mu I: the curvature of the rates (weighted MMSE) and a
  * ridge mu of a share of its mean eigenvalue and of the multiplier of the power budget, which at an
  * optimum is <W, gradient>. */
@@ -92,19 +110,12 @@ static void preconditioner(NET(block) * b)
     for (int l = 0; l < b->shape.L; l++) {
         beam_lc *M = b->factor + l * D * D;
         beam_lane spread = {0}, mean = {0};
-        memset(M, 0, (size_t)(D * D) * sizeof *M);
         for (int u = 0; u < U; u++) {
-            const beam_lc *h = b->vectors + (l * b->Q + u) * D;
             const int pair = l * U + u;
             spread += b->omega[u] * b->eps2[pair];
             mean += b->omega[u] * (b->h2[pair] / (beam_net_real)D + b->eps2[pair]);
-            for (int i = 0; i < D; i++) {
-                const beam_lc scaled = beam_lc_scale(b->omega[u], h[i]);
-                for (int k = 0; k <= i; k++) {
-                    beam_lc_add_conj_mul(&M[i * D + k], h[k], scaled);
-                }
-            }
         }
+        curvature(U, D, b->omega, b->vectors + l * b->Q * D, M);
         b->mean_eigenvalue[l] = mean;
         b->ridge[l] =
             spread + b->scalar[BEAM_NET_RIDGE_TRACE] * mean +

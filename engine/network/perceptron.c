@@ -62,7 +62,7 @@ static inline int packed(int count, int used)
 }
 
 /* Signals [n][count] of vectors to [n][packed] in place: nothing is written before it is read. */
-static void pack(int n, int count, int used, beam_lane *signal)
+static inline void pack(int n, int count, int used, beam_lane *signal)
 {
     beam_net_real *to = (beam_net_real *)signal;
     const beam_net_real *from = to;
@@ -77,7 +77,7 @@ static void pack(int n, int count, int used, beam_lane *signal)
 }
 
 /* And back, from the end; the other lanes are as the first. */
-static void unpack(int n, int count, int used, beam_lane *signal)
+static inline void unpack(int n, int count, int used, beam_lane *signal)
 {
     const int columns = packed(count, used) * BEAM_LANES;
     for (int k = n - 1; k >= 0; k--) {
@@ -115,29 +115,36 @@ static void pool(NET(block) * b)
     }
 }
 
+/* The same of packed columns. The loops over k are inside: the others are short, and their ends
+ * hard to foresee. */
 static void pool_packed(NET(block) * b, int used)
 {
-    const int L = b->shape.L, columns = packed(b->rows, used) * BEAM_LANES,
+    const int L = b->shape.L, W = b->arch.width, columns = packed(b->rows, used) * BEAM_LANES,
               stations = packed(L, used) * BEAM_LANES;
+    const beam_net_real *h = (const beam_net_real *)b->hidden1;
+    beam_net_real *total = (beam_net_real *)b->pool_all;
     beam_net_real one[BEAM_MAX_STATIONS];
     const beam_net_real all = shares(b, one);
     int first[BEAM_MAX_STATIONS + 1];
     row_ranges(b, first);
-    for (int k = 0; k < b->arch.width; k++) {
-        const beam_net_real *h = (const beam_net_real *)b->hidden1 + k * columns;
-        beam_net_real *mean = (beam_net_real *)b->pool_station + k * stations;
+    memset(b->pool_station, 0, sizeof(beam_net_real) * (size_t)(W * stations));
+    memset(b->pool_all, 0, sizeof(beam_lane) * (size_t)W);
+    for (int l = 0; l < L; l++) {
         for (int lane = 0; lane < used; lane++) {
-            beam_net_real total = 0;
-            for (int l = 0; l < L; l++) {
-                beam_net_real sum = 0;
-                for (int i = first[l]; i < first[l + 1]; i++) {
-                    sum += h[i * used + lane];
+            beam_net_real *mean = (beam_net_real *)b->pool_station + l * used + lane;
+            for (int i = first[l]; i < first[l + 1]; i++) {
+                for (int k = 0; k < W; k++) {
+                    mean[k * stations] += h[k * columns + i * used + lane];
                 }
-                mean[l * used + lane] = sum * one[l];
-                total += sum;
             }
-            b->pool_all[k][lane] = total * all;
+            for (int k = 0; k < W; k++) {
+                total[k * BEAM_LANES + lane] += mean[k * stations];
+                mean[k * stations] *= one[l];
+            }
         }
+    }
+    for (int k = 0; k < W; k++) {
+        b->pool_all[k] *= all;
     }
 }
 
@@ -163,20 +170,27 @@ static void spread(const NET(block) * b, const beam_lane *term, const beam_lane 
 static void spread_packed(const NET(block) * b, int used, const beam_lane *term,
                           const beam_lane *all, beam_lane *y)
 {
-    const int L = b->shape.L, columns = packed(b->rows, used) * BEAM_LANES,
+    const int L = b->shape.L, W = b->arch.width, columns = packed(b->rows, used) * BEAM_LANES,
               stations = packed(L, used) * BEAM_LANES;
     int first[BEAM_MAX_STATIONS + 1];
     row_ranges(b, first);
-    for (int k = 0; k < b->arch.width; k++) {
-        const beam_net_real *from = (const beam_net_real *)term + k * stations;
-        beam_net_real *to = (beam_net_real *)y + k * columns;
-        for (int lane = 0; lane < used; lane++) {
-            for (int l = 0; l < L; l++) {
-                const beam_net_real one = from[l * used + lane];
-                const beam_net_real value = all ? one + all[k][lane] : one;
-                for (int i = first[l]; i < first[l + 1]; i++) {
-                    to[i * used + lane] = value;
+    for (int l = 0; l < L; l++) {
+        for (int i = first[l]; i < first[l + 1]; i++) {
+            for (int lane = 0; lane < used; lane++) {
+                const beam_net_real *from = (const beam_net_real *)term + l * used + lane;
+                beam_net_real *to = (beam_net_real *)y + i * used + lane;
+                for (int k = 0; k < W; k++) {
+                    to[k * columns] = from[k * stations];
                 }
+            }
+        }
+    }
+    for (int lane = 0; all && lane < used; lane++) {
+        const beam_net_real *from = (const beam_net_real *)all + lane;
+        for (int i = 0; i < b->rows; i++) {
+            beam_net_real *to = (beam_net_real *)y + i * used + lane;
+            for (int k = 0; k < W; k++) {
+                to[k * columns] += from[k * BEAM_LANES];
             }
         }
     }
