@@ -11,13 +11,14 @@
 #include "lab/model_file.h"
 #include "lab/train_checkpoint.h"
 #include "lab/train_run.h"
+#include "network/loss_paper.h"
 #include "network/model.h"
 
 /* What was given on the command line: NONE, NAN or NULL where nothing was. */
 enum { NONE = -1 };
 typedef struct given {
-    int kind, layers, width, seed, data_seed, steps, batch, pool, warm_up, loss;
-    double rate, last_rate, warm, early, temperature, tie, smoothing;
+    int kind, layers, width, seed, data_seed, steps, batch, pool, warm_up, loss, lower_steps;
+    double rate, last_rate, warm, early, temperature, tie, smoothing, penalty;
     const char *families, *folder;
     const char *out, *name, *from, *resume;
     lab_train_run_options run;
@@ -96,6 +97,8 @@ static int apply(const given *g, lab_train_settings *o, bool fixed)
         {"temperature", SET_DOUBLE, &g->temperature, &o->loss.temperature, 0},
         {"tie", SET_DOUBLE, &g->tie, &o->loss.tie, 0},
         {"smoothing", SET_DOUBLE, &g->smoothing, &o->loss.smoothing, 0},
+        {"penalty", SET_DOUBLE, &g->penalty, &o->power_penalty, 0},
+        {"lower-steps", SET_INT, &g->lower_steps, &o->loss.lower_steps, 0},
         {"families", SET_TEXT, &g->families, o->families, sizeof o->families},
         {"scenes", SET_TEXT, &g->folder, o->folder, sizeof o->folder},
         {"from", SET_TEXT, &g->from, o->from, sizeof o->from},
@@ -247,7 +250,8 @@ static void describe_command(const lab_train_settings *o, char *to, size_t size)
         used += snprintf(to + used, size - (size_t)used, " --families %s", o->families);
     }
     if (o->loss.kind == BEAM_NET_LOSS_PENALTY && used > 0 && (size_t)used < size) {
-        used += snprintf(to + used, size - (size_t)used, " --loss penalty");
+        used += snprintf(to + used, size - (size_t)used, " --loss penalty --penalty %g",
+                         o->power_penalty);
     }
     if (o->from[0] && used > 0 && (size_t)used < size) {
         snprintf(to + used, size - (size_t)used, " --from MODEL");
@@ -343,6 +347,8 @@ static given nothing_given(void)
                    .temperature = NAN,
                    .tie = NAN,
                    .smoothing = NAN,
+                   .penalty = NAN,
+                   .lower_steps = NONE,
                    .run = {.checkpoint_seconds = 300,
                            .evaluate = 2000,
                            .held_out = 24,
@@ -379,6 +385,10 @@ int lab_command_train(int argc, char **argv)
         {"tie", LAB_OPTION_NUMBER, &g.tie, 0, 1, NULL, "weight of f1 + f2; default 0.003"},
         {"smoothing", LAB_OPTION_NUMBER, &g.smoothing, 1e-6, 1, NULL,
          "of the worst case; default 0.03"},
+        {"penalty", LAB_OPTION_NUMBER, &g.penalty, 0, 1e6, NULL,
+         "sigma of --loss penalty at the end, grows from 1 % of it; default 0.3"},
+        {"lower-steps", LAB_OPTION_INTEGER, &g.lower_steps, 1, BEAM_NET_LOWER_STEPS_MAX, NULL,
+         "K_GD of --loss penalty of an mlp; default 20"},
         {"checkpoint", LAB_OPTION_TEXT, &g.run.checkpoint, 0, 0, NULL,
          "file written now and then and at the end"},
         {"checkpoint-seconds", LAB_OPTION_INTEGER, &g.run.checkpoint_seconds, 1, 86400, NULL,

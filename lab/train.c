@@ -66,7 +66,7 @@ lab_train_settings lab_train_settings_default(void)
     o.early = 0.3;
     o.average = 0.999;
     o.ideal_spread = 0.03;
-    o.power_penalty = 100;
+    o.power_penalty = 0.3;
     o.loss = beam_net_loss_options_default();
     o.adam = beam_adam_options_default();
     strcpy(o.families, "paper:60,sizes:40");
@@ -326,9 +326,10 @@ static beam_net_loss_result printed_loss(worker *w, int lane, int layer)
     const beam_net_loss_options *o = &w->loss.options;
     beam_net_block_state(w->block, lane, layer, w->x);
     beam_net_block_delta(w->block, lane, layer, w->delta);
-    (void)beam_net_loss_paper_cut(&w->paper, w->x, w->delta);
+    const double gap = beam_net_loss_paper_cut(&w->paper, w->x, w->delta);
     beam_net_loss_result r =
         beam_net_loss_paper_value(&w->paper, o, w->x, w->delta, w->x_bar, w->delta_bar);
+    r.exact = !isfinite(gap); /* counted: the lower level diverged */
     r.loss += beam_net_block_penalty(w->block, lane, o->power_penalty);
     beam_net_block_adjoint(w->block, lane, layer, w->x_bar);
     beam_net_block_delta_adjoint(w->block, lane, layer, w->delta_bar);
@@ -407,6 +408,10 @@ static beam_code run_block(lab_train *self, worker *w, slot *s, int block, beam_
         const beam_net_loss_result r = lane_loss(w, o, &d, k);
         count(&s->report, &r);
     }
+    if (o->arch.kind == BEAM_NET_MLP) { /* bounded states; passes over its many weights cost */
+        beam_net_block_backward(w->block, self->state->theta, d.from, Y, s->gradient);
+        return BEAM_OK;
+    }
     memset(w->gradient, 0, self->state->parameters * sizeof *w->gradient);
     beam_net_block_backward(w->block, self->state->theta, d.from, Y, w->gradient);
     collect(s, w->gradient, self->state->parameters);
@@ -481,7 +486,7 @@ beam_code lab_train_step(lab_train *self, lab_train_report *report, beam_error *
     const double done = (double)state->step / (double)o->steps;
     for (int i = 0; i < self->threads; i++) {
         self->workers[i].loss.options.power_penalty =
-            o->loss.kind == BEAM_NET_LOSS_PENALTY ? 1 + (o->power_penalty - 1) * fmin(done, 1)
+            o->loss.kind == BEAM_NET_LOSS_PENALTY ? o->power_penalty * (0.01 + 0.99 * fmin(done, 1))
                                                   : 0.0;
     }
     const beam_code code =

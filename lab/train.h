@@ -28,7 +28,7 @@ typedef struct lab_train_settings {
     double early;         /* weight of the loss at a layer before the last */
     double average;       /* decay of the mean of the weights */
     double ideal_spread;  /* WSR_ideal is multiplied by 1 +- this */
-    double power_penalty; /* loss penalty: sigma at the end; it grows linearly from 1 */
+    double power_penalty; /* loss penalty: sigma at the end; it grows linearly from 1 % of it */
     beam_net_loss_options loss;
     beam_adam_options adam;
     char families[LAB_FAMILIES_TEXT];

@@ -7,6 +7,7 @@
 
 static const unsigned repairs = BEAM_REPAIR_PSD | BEAM_REPAIR_UNITS | BEAM_REPAIR_BALL;
 static const double least_preference = 1e-3;
+static const double diverged = 9.0; /* |delta - phi|^2 per link; inside the balls at most 4 */
 static const double slack_per_link = 1e-3; /* eps_g, in units of squared radii (MATH 5) */
 
 void beam_net_loss_paper_carve(beam_net_loss_paper *self, beam_arena *arena, const beam_dims *dims,
@@ -73,7 +74,10 @@ double beam_net_loss_paper_cut(beam_net_loss_paper *self, const double *x, const
     set_pair(self, x, delta);
     beam_paper_lower_linearise(&self->lower, &self->rate, s, self->x);
     const double gap = beam_paper_lower_gap(&self->lower, &self->rate, s, self->x, self->cut);
-    if (isfinite(gap) && gap > self->slack && isfinite(beam_row_norm2(s->n, self->cut))) {
+    if (!(gap <= diverged * self->uncertain) || !isfinite(beam_row_norm2(s->n, self->cut))) {
+        return INFINITY;
+    }
+    if (gap > self->slack) {
         beam_paper_cuts_add(&self->cuts, self->x, gap, self->cut, self->slack);
     }
     return self->uncertain > 0 ? gap / self->uncertain : 0.0;

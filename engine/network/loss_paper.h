@@ -43,8 +43,9 @@ void beam_net_loss_paper_carve(beam_net_loss_paper *self, beam_arena *arena, con
 /* A loaded problem (borrowed); no plane. */
 void beam_net_loss_paper_load(beam_net_loss_paper *self, beam_problem *p, const beam_ideal *ideal,
                               beam_preference u);
-/* The plane of this pair takes the place of the last; none where g <= eps_g. Returns g. x: a point;
- * delta: [L][U] rows as p->h. */
+/* The plane of this pair takes the place of the last; none where g <= eps_g. Returns g; INFINITY
+ * and no plane where the K_GD steps of fixed size diverged, phi being far outside of the balls. x:
+ * a point; delta: [L][U] rows as p->h. */
 double beam_net_loss_paper_cut(beam_net_loss_paper *self, const double *x, const double *delta);
 /* Of the options clip and power_penalty (sigma) count. x_bar, delta_bar receive the gradient. */
 beam_net_loss_result beam_net_loss_paper_value(beam_net_loss_paper *self,
