@@ -9,9 +9,10 @@
 #include "lab/parallel.h"
 #include "lab/progress.h"
 
-/* Requests per task: those of one block. Of a front: points of its scan, and answers per point
- * asked for, of which the best are kept. */
-enum { CHUNK = 8, SCAN = 33, SPARE = 2 };
+/* Requests per task: those of one block. Of a front: points of a scan, users of whom one is nearly
+ * silent in a further scan, answers placed per point asked for, and rounds in which these go on
+ * from each other's; the best of all are kept. */
+enum { CHUNK = 8, SCAN = 33, MOST_SILENT = 8, SPARE = 2, EXCHANGES = 2 };
 
 beam_code lab_inference_create(lab_inference *self, const beam_model *model, const beam_dims *dims,
                                int max_batch, beam_error *err)
@@ -43,6 +44,7 @@ void lab_inference_clear(lab_inference *self)
 typedef struct net_worker {
     lab_solver solver;
     lab_inference inference;
+    lab_design starts[CHUNK]; /* made when first needed */
     int64_t deadline_ns;
 } net_worker;
 
@@ -114,6 +116,9 @@ static void job_clear(net_job *job)
 {
     pass_clear(job);
     for (int i = 0; job->workers && i < job->worker_count; i++) {
+        for (int k = 0; k < CHUNK; k++) {
+            lab_design_clear(&job->workers[i].starts[k]);
+        }
         lab_solver_clear(&job->workers[i].solver);
         lab_inference_clear(&job->workers[i].inference);
     }
@@ -147,10 +152,60 @@ static beam_code pass_extend(net_job *job, int count, beam_error *err)
     return BEAM_OK;
 }
 
+enum { NOBODY = -1 };
+
 typedef struct net_pass {
     net_job *job;
     int first;
+    const int *warm; /* [count - first] answer to go on from; NULL: from the classical beams */
+    int silent;      /* a user whose classical beam is turned down to start from, or NOBODY */
 } net_pass;
+
+/* Classical beams with one user nearly silent. Which users deserve a beam is a choice with many
+ * local optima; a start without one finds the fronts of those who serve the others. */
+static beam_code silent_start(const net_pass *pass, net_worker *worker, int slot, double tradeoff,
+                              const beam_design **start, beam_error *err)
+{
+    static const double quiet = 0.05, least_share = 0.05;
+    const beam_dims *dims = &pass->job->scene->scene.dims;
+    lab_design *design = &worker->starts[slot];
+    beam_result ignored;
+    beam_code code = BEAM_OK;
+    if (!design->design.beams) {
+        code = lab_design_init(design, dims, beam_design_sensing_max(dims), err);
+    }
+    code = code ? code
+                : beam_solver_classical(worker->solver.solver, BEAM_CLASSICAL_RZF,
+                                        BEAM_SENSING_LEAST_CRLB,
+                                        fmin(fmax(tradeoff, least_share), 1 - least_share),
+                                        &design->design, &ignored, err);
+    for (int n = 0; !code && n < dims->antennas; n++) {
+        beam_complex *w = design->design.beams + (size_t)pass->silent * (size_t)dims->antennas + n;
+        *w = (beam_complex){quiet * w->re, quiet * w->im};
+    }
+    *start = &design->design;
+    return code;
+}
+
+static beam_code make_request(const net_pass *pass, net_worker *worker, int k, int slot,
+                              beam_network_request *request, beam_error *err)
+{
+    net_job *job = pass->job;
+    *request = (beam_network_request){.solver = worker->solver.solver,
+                                      .tradeoff = job->tradeoffs[k],
+                                      .refine = job->options->refine,
+                                      .out = &job->designs[k].design,
+                                      .result = &job->results[k]};
+    if (pass->warm) { /* what it starts from was refined */
+        request->warm = &job->designs[pass->warm[k - pass->first]].design;
+        request->refine = 0;
+    }
+    if (pass->silent == NOBODY) {
+        return BEAM_OK;
+    }
+    request->layers = beam_model_info_of(job->model->model)->layers;
+    return silent_start(pass, worker, slot, job->tradeoffs[k], &request->warm, err);
+}
 
 static beam_code run_chunk(void *arg, int worker_index, int task, beam_error *err)
 {
@@ -161,14 +216,13 @@ static beam_code run_chunk(void *arg, int worker_index, int task, beam_error *er
     const int from = pass->first + task * CHUNK;
     const int n = job->count - from < CHUNK ? job->count - from : CHUNK;
     beam_network_request requests[CHUNK];
-    for (int i = 0; i < n; i++) {
-        requests[i] = (beam_network_request){.solver = worker->solver.solver,
-                                             .tradeoff = job->tradeoffs[from + i],
-                                             .refine = o->refine,
-                                             .out = &job->designs[from + i].design,
-                                             .result = &job->results[from + i]};
-    }
     const int64_t start = lab_clock_ns();
+    for (int i = 0; i < n; i++) {
+        const beam_code code = make_request(pass, worker, from + i, i, &requests[i], err);
+        if (code) {
+            return code;
+        }
+    }
     worker->deadline_ns = o->time_limit_us > 0 ? start + (int64_t)(n * o->time_limit_us * 1e3) : 0;
     const beam_code code =
         beam_inference_run(worker->inference.inference, job->model->model, n, requests, err);
@@ -181,15 +235,16 @@ static beam_code run_chunk(void *arg, int worker_index, int task, beam_error *er
     return code;
 }
 
-/* Designs at the trade-offs from number `first` on. */
-static beam_code run_pass(net_job *job, int first, beam_error *err)
+/* Designs at the trade-offs from pass->first on. */
+static beam_code run_pass(const net_pass *pass, beam_error *err)
 {
-    net_pass pass = {job, first};
-    const int tasks = (job->count - first + CHUNK - 1) / CHUNK;
+    net_job *job = pass->job;
+    net_pass arg = *pass;
+    const int tasks = (job->count - pass->first + CHUNK - 1) / CHUNK;
     if (job->options->progress) {
-        lab_progress_start(&job->progress, "network", job->count - first);
+        lab_progress_start(&job->progress, "network", job->count - pass->first);
     }
-    const beam_code code = lab_parallel_run(job->worker_count, tasks, run_chunk, &pass, err);
+    const beam_code code = lab_parallel_run(job->worker_count, tasks, run_chunk, &arg, err);
     if (job->options->progress) {
         lab_progress_end(&job->progress);
     }
@@ -225,24 +280,112 @@ static void take_losses(const net_job *job, double (*losses)[2])
     }
 }
 
-/* A scan with evenly spaced trade-offs shows the front, along which twice as many points as asked
- * for are then placed. */
+/* The answer, for whatever trade-off, that is best at this one. */
+static int best_at(const net_job *job, double tradeoff)
+{
+    const beam_preference u = beam_preference_from_tradeoff(tradeoff);
+    double least = INFINITY;
+    int best = 0;
+    for (int k = 0; k < job->count; k++) {
+        const beam_result *r = &job->results[k];
+        const double merit = beam_merit(&job->run->ideal, u, r->f1, r->f2);
+        if (merit < least) {
+            least = merit;
+            best = k;
+        }
+    }
+    return best;
+}
+
+/* Evenly spaced trade-offs behind the answers there are. */
+static beam_code scan(net_job *job, int silent, beam_error *err)
+{
+    const net_pass pass = {.job = job, .first = job->count, .silent = silent};
+    beam_code code = pass_extend(job, SCAN, err);
+    for (int k = 0; !code && k < SCAN; k++) {
+        job->tradeoffs[pass.first + k] = (double)k / (SCAN - 1);
+    }
+    return code ? code : run_pass(&pass, err);
+}
+
+/* The users of weakest own channels first, at most MOST_SILENT; returns how many. */
+static int weakest_users(const beam_scene *s, int *users)
+{
+    double gain[BEAM_MAX_USERS];
+    int count = 0;
+    for (int u = 0; u < s->dims.users; u++) {
+        const size_t N = (size_t)s->dims.antennas, l = (size_t)s->user_station[u];
+        const beam_complex *h = s->channel + (l * (size_t)s->dims.users + (size_t)u) * N;
+        gain[u] = 0;
+        for (size_t n = 0; n < N; n++) {
+            gain[u] += (h[n].re * h[n].re + h[n].im * h[n].im) / s->user_noise_w[u];
+        }
+        int at = count < MOST_SILENT ? count++ : MOST_SILENT;
+        for (; at > 0 && gain[users[at - 1]] > gain[u]; at--) {
+            if (at < MOST_SILENT) {
+                users[at] = users[at - 1];
+            }
+        }
+        if (at < MOST_SILENT) {
+            users[at] = u;
+        }
+    }
+    return count;
+}
+
+/* A scan shows the front, along which twice as many points as asked for are then placed; scans with
+ * one user nearly silent look for others. */
 static beam_code scan_front(net_job *job, int points, beam_error *err)
 {
     double losses[SCAN][2];
-    beam_code code = pass_extend(job, SCAN, err);
+    int users[MOST_SILENT];
+    const int silent = weakest_users(&job->scene->scene, users);
+    beam_code code = scan(job, NOBODY, err);
+    for (int k = 0; !code && k < silent; k++) {
+        code = scan(job, users[k], err);
+    }
     for (int k = 0; !code && k < SCAN; k++) {
-        job->tradeoffs[k] = (double)k / (SCAN - 1);
+        const beam_result *r = &job->results[best_at(job, job->tradeoffs[k])];
+        losses[k][0] = r->f1;
+        losses[k][1] = r->f2;
     }
-    code = code ? code : run_pass(job, 0, err);
+    const net_pass placed = {.job = job, .first = job->count, .silent = NOBODY};
+    code = code ? code : pass_extend(job, SPARE * points, err);
     if (!code) {
-        take_losses(job, losses);
-        code = pass_extend(job, SPARE * points, err);
+        beam_front_place(SCAN, losses, SPARE * points, job->tradeoffs + placed.first);
     }
-    if (!code) {
-        beam_front_place(SCAN, losses, SPARE * points, job->tradeoffs + SCAN);
+    return code ? code : run_pass(&placed, err);
+}
+
+/* Every placed point once more, through the last layers, from the answer that is best at its
+ * trade-off: neighbours on a front may have found different users to serve. */
+static beam_code exchange(net_job *job, int points, beam_error *err)
+{
+    const int had = job->count, placed = SPARE * points;
+    int *warm = calloc((size_t)placed, sizeof *warm);
+    if (!warm) {
+        return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
     }
-    return code ? code : run_pass(job, SCAN, err);
+    for (int k = 0; k < placed; k++) {
+        warm[k] = best_at(job, job->tradeoffs[had - placed + k]);
+    }
+    const net_pass pass = {.job = job, .first = had, .warm = warm, .silent = NOBODY};
+    beam_code code = pass_extend(job, placed, err);
+    for (int k = 0; !code && k < placed; k++) {
+        job->tradeoffs[had + k] = job->tradeoffs[had - placed + k];
+    }
+    code = code ? code : run_pass(&pass, err);
+    free(warm);
+    return code;
+}
+
+static beam_code find_front(net_job *job, int points, beam_error *err)
+{
+    beam_code code = scan_front(job, points, err);
+    for (int k = 0; !code && k < EXCHANGES; k++) {
+        code = exchange(job, points, err);
+    }
+    return code;
 }
 
 static beam_code write_entry(net_job *job, int k, int from, double us, beam_error *err)
@@ -284,7 +427,8 @@ static beam_code solve_entries(net_job *job, int points, bool front, beam_error 
     for (int k = 0; !code && k < points; k++) {
         job->tradeoffs[k] = front ? 0.5 : job->run->solution->entries[k].tradeoff;
     }
-    code = code ? code : run_pass(job, 0, err);
+    const net_pass pass = {.job = job, .first = 0, .silent = NOBODY};
+    code = code ? code : run_pass(&pass, err);
     for (int k = 0; !code && k < points; k++) {
         code = write_entry(job, k, k, job->us[k], err);
     }
@@ -306,7 +450,7 @@ beam_code lab_network_run(lab_run *run, const lab_scene *scene, const lab_run_op
     code = code ? code : set_ideal(&job, err);
     run->ideal_us = (double)(lab_clock_ns() - start) * 1e-3;
     if (!code) {
-        code = scanned ? scan_front(&job, points, err) : solve_entries(&job, points, front, err);
+        code = scanned ? find_front(&job, points, err) : solve_entries(&job, points, front, err);
     }
     const double total_us = (double)(lab_clock_ns() - start) * 1e-3;
     run->total_us += total_us;
