@@ -251,6 +251,15 @@ static beam_code run_pass(const net_pass *pass, beam_error *err)
     return code;
 }
 
+static beam_code share_ideal(net_job *job, beam_error *err)
+{
+    beam_code code = BEAM_OK;
+    for (int i = 0; !code && i < job->worker_count; i++) {
+        code = beam_solver_set_ideal(job->workers[i].solver.solver, &job->run->ideal, err);
+    }
+    return code;
+}
+
 static beam_code set_ideal(net_job *job, beam_error *err)
 {
     net_worker *first = &job->workers[0];
@@ -266,10 +275,7 @@ static beam_code set_ideal(net_job *job, beam_error *err)
         job->run->ideal = beam_solver_ideal(first->solver.solver);
         pass_clear(job);
     }
-    for (int i = 0; !code && i < job->worker_count; i++) {
-        code = beam_solver_set_ideal(job->workers[i].solver.solver, &job->run->ideal, err);
-    }
-    return code;
+    return code ? code : share_ideal(job, err);
 }
 
 static void take_losses(const net_job *job, double (*losses)[2])
@@ -335,11 +341,9 @@ static int weakest_users(const beam_scene *s, int *users)
 
 /* A scan shows the front, along which twice as many points as asked for are then placed; scans with
  * one user nearly silent look for others. */
-static beam_code scan_front(net_job *job, int points, beam_error *err)
+static beam_code scan_front(net_job *job, const int *users, int silent, int points, beam_error *err)
 {
     double losses[SCAN][2];
-    int users[MOST_SILENT];
-    const int silent = weakest_users(&job->scene->scene, users);
     beam_code code = scan(job, NOBODY, err);
     for (int k = 0; !code && k < silent; k++) {
         code = scan(job, users[k], err);
@@ -355,6 +359,53 @@ static beam_code scan_front(net_job *job, int points, beam_error *err)
         beam_front_place(SCAN, losses, SPARE * points, job->tradeoffs + placed.first);
     }
     return code ? code : run_pass(&placed, err);
+}
+
+/* The best rate of the answers from `first` on. */
+static double best_rate(const net_job *job, int first)
+{
+    double best = 0;
+    for (int k = first; k < job->count; k++) {
+        best = fmax(best, job->results[k].wsr_worst_case_bps_hz);
+    }
+    return best;
+}
+
+/* The communication end from all starts, then once more from the best of them, with ideal values
+ * somewhat over what is known; WSR_ideal becomes the best rate found. */
+static beam_code raise_ideal(net_job *job, const int *users, int silent, beam_error *err)
+{
+    static const double above_best[] = {1.1, 1.03};
+    const double known = job->run->ideal.wsr_ideal_bps_hz;
+    int from = 0;
+    job->run->ideal.wsr_ideal_bps_hz = above_best[0] * known;
+    beam_code code = share_ideal(job, err);
+    for (int k = 0; !code && k <= silent; k++) {
+        const net_pass start = {
+            .job = job, .first = job->count, .silent = k < silent ? users[k] : NOBODY};
+        code = pass_extend(job, 1, err);
+        if (!code) {
+            job->tradeoffs[start.first] = 0;
+            code = run_pass(&start, err);
+        }
+    }
+    if (!code) {
+        const double found = fmax(known, best_rate(job, 0));
+        for (int k = 0; k < job->count; k++) {
+            from = job->results[k].wsr_worst_case_bps_hz == best_rate(job, 0) ? k : from;
+        }
+        const net_pass again = {.job = job, .first = job->count, .warm = &from, .silent = NOBODY};
+        job->run->ideal.wsr_ideal_bps_hz = above_best[1] * found;
+        code = share_ideal(job, err);
+        code = code ? code : pass_extend(job, 1, err);
+        if (!code) {
+            job->tradeoffs[again.first] = 0;
+            code = run_pass(&again, err);
+        }
+    }
+    job->run->ideal.wsr_ideal_bps_hz = fmax(known, best_rate(job, 0));
+    pass_clear(job);
+    return code ? code : share_ideal(job, err);
 }
 
 /* Every placed point once more, through the last layers, from the answer that is best at its
@@ -381,7 +432,13 @@ static beam_code exchange(net_job *job, int points, beam_error *err)
 
 static beam_code find_front(net_job *job, int points, beam_error *err)
 {
-    beam_code code = scan_front(job, points, err);
+    int users[MOST_SILENT];
+    const int silent = weakest_users(&job->scene->scene, users);
+    beam_code code = BEAM_OK;
+    if (!job->options->ideal && job->run->ideal.wsr_ideal_bps_hz > 0) {
+        code = raise_ideal(job, users, silent, err);
+    }
+    code = code ? code : scan_front(job, users, silent, points, err);
     for (int k = 0; !code && k < EXCHANGES; k++) {
         code = exchange(job, points, err);
     }

@@ -10,7 +10,10 @@
 #include "network/model.h"
 
 /* The second pass has the better rate of the first as its normalising value. */
-enum { IDEAL_PASSES = 2 };
+/* Provisional ideal values over the best rate known, pass by pass: with one that is too low the
+ * network would turn to the targets before the rate is at its end. */
+static const double above_best[] = {1.5, 1.2, 1.1, 1.05};
+enum { IDEAL_PASSES = 4 };
 
 struct beam_inference {
     beam_dims max;
@@ -326,7 +329,7 @@ beam_code beam_inference_compute_ideal(beam_inference *self, const beam_model *m
         beam_inference_detail detail;
         const beam_network_request request = {
             .solver = solver, .out = scratch, .result = &result, .detail = &detail};
-        solver->ideal.wsr_ideal_bps_hz = provisional;
+        solver->ideal.wsr_ideal_bps_hz = above_best[pass] * provisional;
         code = beam_inference_run(self, model, 1, &request, err);
         if (!code && rate_score(&solver->answer) > rate_score(&best)) {
             best = solver->answer;
