@@ -35,6 +35,7 @@ typedef struct bound_search {
     beam_solver *s;
     beam_preference u;
     double target;
+    int level;    /* of the curve */
     int left;     /* nodes that may still be added */
     double least; /* over the intervals settled so far */
 } bound_search;
@@ -61,7 +62,7 @@ static bool settle(bound_search *b, const beam_curve_node *low, const beam_curve
     }
     b->left--;
     const beam_curve_node middle =
-        beam_curve_at(&b->s->curve, &b->s->problem, 0.5 * (low->share + high->share));
+        beam_curve_at(&b->s->curve, &b->s->problem, b->level, 0.5 * (low->share + high->share));
     if (hopeless(b, &middle)) {
         b->least = fmin(b->least, bound);
         return false;
@@ -69,14 +70,11 @@ static bool settle(bound_search *b, const beam_curve_node *low, const beam_curve
     return settle(b, low, &middle, depth - 1) && settle(b, &middle, high, depth - 1);
 }
 
-double beam_check_classical_bound(beam_solver *s, beam_preference u, double target)
+static double bound_of_level(beam_solver *s, beam_preference u, double target, int level)
 {
-    if (!s->have_curve) {
-        beam_curve_make(&s->curve, &s->problem, s->unit);
-        s->have_curve = true;
-    }
-    bound_search b = {.s = s, .u = u, .target = target, .left = BOUND_NODES, .least = INFINITY};
-    const beam_curve_node *node = s->curve.node;
+    bound_search b = {
+        .s = s, .u = u, .target = target, .level = level, .left = BOUND_NODES, .least = INFINITY};
+    const beam_curve_node *node = beam_curve_level(&s->curve, &s->problem, s->unit, level);
     for (int i = 0; i < BEAM_CURVE_NODES; i++) {
         if (hopeless(&b, &node[i])) {
             return -INFINITY;
@@ -88,6 +86,15 @@ double beam_check_classical_bound(beam_solver *s, beam_preference u, double targ
         }
     }
     return b.least;
+}
+
+double beam_check_classical_bound(beam_solver *s, beam_preference u, double target)
+{
+    double bound = -INFINITY;
+    for (int level = 0; level < BEAM_CURVE_LEVELS && !(bound >= target); level++) {
+        bound = bound_of_level(s, u, target, level);
+    }
+    return bound;
 }
 
 static double merit_or_infinity(const beam_solver *s, beam_preference u, const beam_point *point)

@@ -5,9 +5,11 @@
 
 #include "model/row.h"
 
-/* Where the errors of the cuts are chosen: the bounds are sharp there. */
-static const double cut_share[BEAM_CURVE_CUTS] = {0.35, 0.95};
-enum { CUT_STEPS = 2 };
+/* Where the errors of the cuts are chosen, and with how many steps: the bounds are sharp there. The
+ * first does for most preferences. */
+static const double cut_share[BEAM_CURVE_CUTS] = {0.6, 0.35, 0.95};
+static const int cut_steps[BEAM_CURVE_CUTS] = {1, 2, 2};
+static const int cuts_of_level[BEAM_CURVE_LEVELS] = {1, BEAM_CURVE_CUTS};
 
 /* a^H R a under this (of N, budgets 1) counts as nearly dark: it may cross the guard of the
  * resolved model, where S jumps, between two nodes. */
@@ -76,12 +78,12 @@ static void find_dark(beam_curve *c, const beam_problem *p)
     }
 }
 
-beam_curve_node beam_curve_at(beam_curve *c, beam_problem *p, double share)
+beam_curve_node beam_curve_at(beam_curve *c, beam_problem *p, int level, double share)
 {
     beam_curve_node node = {.share = share};
     for (int u = 0; u < p->U; u++) {
         double sinr = INFINITY;
-        for (int k = 0; k < BEAM_CURVE_CUTS; k++) {
+        for (int k = 0; k < cuts_of_level[level]; k++) {
             sinr = fmin(sinr, beam_rate_cut_sinr(&c->cut[k], u, share, 1.0 - share));
         }
         const double rate = log1p(sinr) * M_LOG2E * (1.0 + rate_slack);
@@ -109,20 +111,35 @@ beam_curve_node beam_curve_at(beam_curve *c, beam_problem *p, double share)
     return node;
 }
 
-void beam_curve_make(beam_curve *c, beam_problem *p, const double *unit)
+void beam_curve_reset(beam_curve *c)
 {
-    for (int k = 0; k < BEAM_CURVE_CUTS && p->U > 0; k++) {
-        beam_rate_cut_make(&c->cut[k], p, unit, cut_share[k], 1.0 - cut_share[k], CUT_STEPS);
+    c->levels = 0;
+}
+
+static void make_level(beam_curve *c, beam_problem *p, const double *unit, int level)
+{
+    for (int k = level > 0 ? cuts_of_level[level - 1] : 0; k < cuts_of_level[level] && p->U > 0;
+         k++) {
+        beam_rate_cut_make(&c->cut[k], p, unit, cut_share[k], 1.0 - cut_share[k], cut_steps[k]);
     }
-    if (p->crlb.counted > 0) {
+    if (level == 0 && p->crlb.counted > 0) {
         split_grams(c, p, unit);
         find_dark(c, p);
     }
     for (int i = 0; i < BEAM_CURVE_NODES; i++) { /* denser towards the ends */
         const double angle = M_PI_2 * i / (BEAM_CURVE_NODES - 1);
         const double share = i == BEAM_CURVE_NODES - 1 ? 1.0 : sin(angle) * sin(angle);
-        c->node[i] = beam_curve_at(c, p, share);
+        c->node[level][i] = beam_curve_at(c, p, level, share);
     }
+}
+
+const beam_curve_node *beam_curve_level(beam_curve *c, beam_problem *p, const double *unit,
+                                        int level)
+{
+    for (; c->levels <= level; c->levels++) {
+        make_level(c, p, unit, c->levels);
+    }
+    return c->node[level];
 }
 
 /* With tangents at both ends the least value of their maximum: at an end when they do not fall

@@ -15,7 +15,11 @@
 #include "model/problem.h"
 #include "solver/rate_cut.h"
 
-enum { BEAM_CURVE_NODES = 6, BEAM_CURVE_CUTS = 2 };
+enum {
+    BEAM_CURVE_NODES = 6,
+    BEAM_CURVE_CUTS = 3,
+    BEAM_CURVE_LEVELS = 2 /* of sharpness: 0 with the first cut only, 1 with all */
+};
 
 typedef struct beam_curve_node {
     double share;
@@ -30,17 +34,23 @@ typedef struct beam_curve {
     bool dark[2]; /* some station lights some target with sensing rows only (0), beams only (1):
                      there the CRLB jumps at the end of the curve */
     bool never;   /* neither does: no tangent is trusted */
-    beam_curve_node node[BEAM_CURVE_NODES];
+    beam_curve_node node[BEAM_CURVE_LEVELS][BEAM_CURVE_NODES];
+    int levels; /* made so far, by beam_curve_level */
 } beam_curve;
 
 /* A NULL-base arena only counts. */
 void beam_curve_carve(beam_curve *c, beam_arena *arena, const beam_dims *max);
 
-/* unit: beams and sensing rows of power 1 per station. */
-void beam_curve_make(beam_curve *c, beam_problem *p, const double *unit);
+/* A new scene. */
+void beam_curve_reset(beam_curve *c);
 
-/* One more point of it. */
-beam_curve_node beam_curve_at(beam_curve *c, beam_problem *p, double share);
+/* The nodes of a level, made when they are first asked for. unit: beams and sensing rows of power 1
+ * per station. The levels below count as made. */
+const beam_curve_node *beam_curve_level(beam_curve *c, beam_problem *p, const double *unit,
+                                        int level);
+
+/* One more point of a level that has been made. */
+beam_curve_node beam_curve_at(beam_curve *c, beam_problem *p, int level, double share);
 
 /* Least CRLB that tangents allow between two nodes (a->share <= b->share). */
 double beam_curve_least(const beam_curve_node *a, const beam_curve_node *b);

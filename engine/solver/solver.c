@@ -170,7 +170,8 @@ beam_code beam_solver_load(beam_solver *self, const beam_scene *scene, beam_erro
         self->have_sensing_rows = false;
     }
     self->loaded = true;
-    self->have_classical = self->have_rate_point = self->have_curve = false;
+    self->have_classical = self->have_rate_point = false;
+    beam_curve_reset(&self->curve);
     return BEAM_OK;
 }
 

@@ -27,8 +27,7 @@ struct beam_solver {
     beam_solver_options options;
     beam_ideal ideal;
     bool loaded, have_ideal_rate, have_ideal_sensing;
-    bool have_sensing_rows, have_classical, have_rate_point, have_curve; /* of the scene now loaded
-                                                                          */
+    bool have_sensing_rows, have_classical, have_rate_point; /* of the scene now loaded */
     double *geometry, *geometry_new; /* what the sensing rows were solved for */
     beam_problem problem;
     beam_robust robust;

@@ -63,7 +63,11 @@ if "$lab" model >/dev/null 2>&1; then
     "$lab" front "$scene" --points 9 --method network --out "$work/one.json" >/dev/null || fail "network, one thread"
     strip='s/"solve_us":[0-9.e+-]*//g'
     [ "$(sed "$strip" "$work/one.json")" = "$(sed "$strip" "$work/three.json")" ] || fail "network: threads change the result"
+    "$lab" evaluate --model --scenes 1 --points 5 --reference-points 9 --refine 2 --no-times --json >"$work/judged.json" 2>/dev/null ||
+        fail "evaluate --model"
+    grep -q '"checked"' "$work/judged.json" || fail "evaluate --model: no numbers: $(cat "$work/judged.json")"
 else
+    refuses 'no model is built' evaluate --model --scenes 1
     refuses 'no model is built' solve "$scene" --method network
 fi
 
@@ -121,6 +125,9 @@ refuses 'bad.json: users\[0\].weight' front "$work/bad.json" --points 3
 refuses 'absent.json' solve "$work/absent.json"
 refuses 'absent.beamnet' solve "$scene" --method network --model "$work/absent.beamnet"
 refuses 'no model file' solve "$scene" --method network --model "$scene"
+refuses 'absent.beamnet' evaluate --model "$work/absent.beamnet"
+refuses 'none of paper' evaluate --model --family nonsense
+refuses 'usage' evaluate --model "$work/absent.beamnet" "$scene"
 refuses 'only method network' solve "$scene" --model "$scene"
 refuses 'sorcery' solve "$scene" --method sorcery
 refuses 'tradeoff' solve "$scene" --tradeoff 1.5
