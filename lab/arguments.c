@@ -214,3 +214,11 @@ int lab_arguments_parse(const lab_command_line *line, int argc, char **argv, con
     *word_count = count;
     return LAB_EXIT_OK;
 }
+
+void lab_arguments_join(const char *command, int argc, char **argv, char *out, size_t size)
+{
+    size_t used = (size_t)snprintf(out, size, "beamlab %s", command);
+    for (int i = 0; i < argc && used < size; i++) {
+        used += (size_t)snprintf(out + used, size - used, " %s", argv[i]);
+    }
+}

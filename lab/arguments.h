@@ -3,6 +3,8 @@
 #ifndef LAB_ARGUMENTS_H
 #define LAB_ARGUMENTS_H
 
+#include <stddef.h>
+
 #include "beam/error.h"
 
 /* Exit status of the program. */
@@ -45,6 +47,9 @@ typedef struct lab_command_line {
  * printed on stderr) or LAB_EXIT_HELP (help was printed on stdout). */
 int lab_arguments_parse(const lab_command_line *line, int argc, char **argv, const char **words,
                         int *word_count);
+
+/* "beamlab COMMAND WORD ...", so that results can be made again; cut at `size`. */
+void lab_arguments_join(const char *command, int argc, char **argv, char *out, size_t size);
 
 /* One line "beamlab: ..." on stderr. Returns LAB_EXIT_USAGE. */
 __attribute__((format(printf, 1, 2))) int lab_complain(const char *format, ...);

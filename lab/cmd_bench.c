@@ -1,7 +1,5 @@
 /* beamlab bench */
-#define _GNU_SOURCE
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +7,7 @@
 #include "lab/arguments.h"
 #include "lab/bench.h"
 #include "lab/commands.h"
+#include "lab/parallel.h"
 #include "lab/progress.h"
 
 static const struct lab_section {
@@ -22,27 +21,6 @@ static const struct lab_section {
     {"network", lab_bench_network},
 };
 enum { SECTION_COUNT = sizeof SECTIONS / sizeof SECTIONS[0] };
-
-/* One core throughout, so that times do not include migrations. */
-static void stay_on_this_core(void)
-{
-    const int core = sched_getcpu();
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (core >= 0) {
-        CPU_SET((size_t)core, &set);
-        sched_setaffinity(0, sizeof set, &set); /* without it the spread is wider, no more */
-    }
-}
-
-/* The words as typed, so that the table can be made again. */
-static void join_command(int argc, char **argv, char *out, size_t size)
-{
-    size_t used = (size_t)snprintf(out, size, "beamlab bench");
-    for (int i = 0; i < argc && used < size; i++) {
-        used += (size_t)snprintf(out + used, size - used, " %s", argv[i]);
-    }
-}
 
 /* `list`: comma-separated section names, NULL: all. */
 static bool listed(const char *list, const char *name)
@@ -124,9 +102,9 @@ int lab_command_bench(int argc, char **argv)
     char command[1024], machine[256];
     bench.first_seed = (uint64_t)seed;
     bench.quiet = json && strcmp(json, "-") == 0;
-    join_command(argc, argv, command, sizeof command);
+    lab_arguments_join("bench", argc, argv, command, sizeof command);
     lab_bench_machine(machine, sizeof machine);
-    stay_on_this_core();
+    lab_stay_on_this_core();
     if (clock == 1) {
         lab_clock_use_cpu();
     }

@@ -18,12 +18,62 @@ enum { VALUES = 4, METHODS = 3, LEVELS = 24 };
 enum { DEFAULT = 0, CLASSICAL = 1, PAPER = 2 };
 
 static const char *const METHOD_NAMES[METHODS] = {"boblrbf", "classical", "paper"};
-static const double RADII[VALUES] = {0, 0.05, 0.1, 0.2};
-static const double POWERS_DBM[VALUES] = {30, 35, 40, 45};
 static const double HIGHEST_RATIO = 8;
+
+/* What a figure varies. */
+typedef struct lab_figure_kind {
+    int number;
+    const char *label; /* of the progress */
+    bool power;        /* the values are powers in dBm, else relative error radii */
+    double values[VALUES];
+    const char *varied;                 /* in sentences */
+    const char *column;                 /* in the table */
+    const char *key;                    /* in the data */
+    const char *before, *after, *title; /* around a value, and above, in the picture */
+    int rate_sign;                      /* +1: the rate must rise with the value, -1: fall */
+    const char *bound_trend;
+} lab_figure_kind;
+
+static const lab_figure_kind KINDS[] = {
+    {3,
+     "figure 3",
+     false,
+     {0, 0.05, 0.1, 0.2},
+     "error radius",
+     "eps_rel",
+     "eps_rel",
+     "{/Symbol e}_{rel} = ",
+     "",
+     "Error radius at 40 dBm",
+     -1,
+     "does not depend on the error radius"},
+    {4,
+     "figure 4",
+     true,
+     {30, 35, 40, 45},
+     "power",
+     "dBm",
+     "power_dbm",
+     "",
+     " dBm",
+     "Power at {/Symbol e}_{rel} = 0.1",
+     1,
+     "falls with the power in every scene"},
+};
+
+static const lab_figure_kind *kind_of(int figure)
+{
+    for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
+        if (KINDS[i].number == figure) {
+            return &KINDS[i];
+        }
+    }
+    return NULL;
+}
 
 struct lab_figure {
     lab_figure_options options;
+    const lab_figure_kind *kind;
     double *rate;     /* [VALUES][METHODS][LEVELS][scenes], bit/s/Hz */
     double *crlb_min; /* [VALUES][scenes], m^2 */
     lab_progress progress;
@@ -123,8 +173,8 @@ static beam_code run_task(void *arg, int worker, int task, beam_error *err)
     const int value = task % VALUES, index = task / VALUES;
     lab_generate_options generate = lab_generate_options_default();
     generate.seed = self->options.first_seed + (uint64_t)index;
-    generate.error_relative = self->options.figure == 3 ? RADII[value] : 0.1;
-    generate.power_dbm = self->options.figure == 3 ? 40 : POWERS_DBM[value];
+    *(self->kind->power ? &generate.power_dbm : &generate.error_relative) =
+        self->kind->values[value]; /* the other one stays at its default: 40 dBm, 0.1 */
     lab_scene *scene = lab_generate_scene(&generate, err);
     if (!scene) {
         return err->code;
@@ -144,10 +194,16 @@ static beam_code run_task(void *arg, int worker, int task, beam_error *err)
 
 lab_figure *lab_figure_compute(const lab_figure_options *options, beam_error *err)
 {
+    const lab_figure_kind *kind = kind_of(options->figure);
+    if (!kind) {
+        beam_fail(err, BEAM_E_INVALID, "figure", "%d is not drawn here", options->figure);
+        return NULL;
+    }
     lab_figure *self = calloc(1, sizeof *self);
     const size_t scenes = (size_t)options->scenes;
     if (self) {
         self->options = *options;
+        self->kind = kind;
         self->rate = calloc(VALUES * METHODS * LEVELS * scenes, sizeof(double));
         self->crlb_min = calloc(VALUES * scenes, sizeof(double));
     }
@@ -156,8 +212,7 @@ lab_figure *lab_figure_compute(const lab_figure_options *options, beam_error *er
         beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
         return NULL;
     }
-    lab_progress_start(&self->progress, options->figure == 3 ? "figure 3" : "figure 4",
-                       VALUES * options->scenes);
+    lab_progress_start(&self->progress, kind->label, VALUES * options->scenes);
     const beam_code code =
         lab_parallel_run(options->threads, VALUES * options->scenes, run_task, self, err);
     lab_progress_end(&self->progress);
@@ -216,7 +271,7 @@ static double crlb_min_of(const lab_figure *self, int value)
 
 static double parameter(const lab_figure *self, int value)
 {
-    return self->options.figure == 3 ? RADII[value] : POWERS_DBM[value];
+    return self->kind->values[value];
 }
 
 /* sign +1: mean rate must rise with the value at every level; -1: fall. Counts level pairs that do,
@@ -238,8 +293,7 @@ static bool check_rate_trend(const lab_figure *self, int method, int sign)
         }
     }
     printf("  %-10s mean rate %s with the %s: %d of %d steps; scene by scene %.1f %% of %d\n",
-           METHOD_NAMES[method], sign > 0 ? "rises" : "falls",
-           self->options.figure == 3 ? "error radius" : "power", held, total,
+           METHOD_NAMES[method], sign > 0 ? "rises" : "falls", self->kind->varied, held, total,
            100.0 * scene_held / (scene_total ? scene_total : 1), scene_total);
     return held == total;
 }
@@ -253,13 +307,10 @@ static bool check_bound_trend(const lab_figure *self)
         for (int value = 1; value < VALUES; value++) {
             const double ratio =
                 self->crlb_min[value * scenes + i] / self->crlb_min[(value - 1) * scenes + i];
-            holds &= self->options.figure == 3 ? fabs(ratio - 1) < 1e-6 : ratio < 1;
+            holds &= self->kind->power ? ratio < 1 : fabs(ratio - 1) < 1e-6;
         }
     }
-    printf("  CRLB_min %s: %s\n",
-           self->options.figure == 3 ? "does not depend on the error radius"
-                                     : "falls with the power in every scene",
-           holds ? "yes" : "NO");
+    printf("  CRLB_min %s: %s\n", self->kind->bound_trend, holds ? "yes" : "NO");
     return holds;
 }
 
@@ -270,7 +321,7 @@ bool lab_figure_report(const lab_figure *self)
            "worst-case WSR, bit/s/Hz\n",
            self->options.figure, self->options.scenes, self->options.points,
            self->options.paper_scenes, self->options.paper_points);
-    printf("%10s %10s %10s |", self->options.figure == 3 ? "eps_rel" : "dBm", "CRLB_min", "method");
+    printf("%10s %10s %10s |", self->kind->column, "CRLB_min", "method");
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
         printf(" at %5.3fx", level_ratio(shown[i]));
     }
@@ -289,7 +340,7 @@ bool lab_figure_report(const lab_figure *self)
         }
     }
     puts("trends:");
-    const int sign = self->options.figure == 3 ? -1 : 1;
+    const int sign = self->kind->rate_sign;
     bool holds = check_bound_trend(self);
     for (int method = 0; method < METHODS; method++) {
         if (scenes_of(self, method) > 0) {
@@ -314,8 +365,8 @@ static void put_data(FILE *f, const lab_figure *self)
             fprintf(f,
                     "# method %s, %s %g, %d scenes\n"
                     "# ratio crlb_m2 mean quartile1 median quartile3 offered\n",
-                    METHOD_NAMES[method], self->options.figure == 3 ? "eps_rel" : "power_dbm",
-                    parameter(self, value), scenes_of(self, method));
+                    METHOD_NAMES[method], self->kind->key, parameter(self, value),
+                    scenes_of(self, method));
             for (int level = 0; level < LEVELS; level++) {
                 const lab_spread s = spread_at(self, value, method, level);
                 fprintf(f, "%.6g %.6g %.6g %.6g %.6g %.6g %d\n", level_ratio(level),
@@ -333,8 +384,8 @@ static void put_script(FILE *f, const lab_figure *self)
     static const char *const colors[VALUES] = {"#0072B2", "#009E73", "#E69F00", "#D55E00"};
     static const char *const lines[METHODS] = {"lt 1 lw 2.5", "lt 1 lw 1.5 dt '.'",
                                                "lt 1 lw 1.5 dt '-'"};
-    const bool radii = self->options.figure == 3;
-    const double low = radii ? crlb_min_of(self, 0) : crlb_min_of(self, VALUES - 1);
+    const lab_figure_kind *kind = self->kind;
+    const double low = fmin(crlb_min_of(self, 0), crlb_min_of(self, VALUES - 1));
     const double high = HIGHEST_RATIO * crlb_min_of(self, 0);
     const char *terminals[] = {"pngcairo", "svg"}, *endings[] = {"png", "svg"};
     for (int i = 0; i < 2; i++) {
@@ -349,8 +400,7 @@ static void put_script(FILE *f, const lab_figure *self)
                 "set key outside right top\n"
                 "set title '%s; mean of %d scenes, bands: quartiles'\n"
                 "plot ",
-                radii ? "Error radius at 40 dBm" : "Power at {/Symbol e}_{rel} = 0.1",
-                self->options.scenes);
+                kind->title, self->options.scenes);
         for (int value = 0; value < VALUES; value++) {
             fprintf(f,
                     "%s'figure%d.dat' index %d using 2:4:6 with filledcurves fc rgb '%s' "
@@ -364,8 +414,7 @@ static void put_script(FILE *f, const lab_figure *self)
                         ", 'figure%d.dat' index %d using 2:3 with lines %s lc rgb '%s' "
                         "title '%s, %s%g%s'",
                         self->options.figure, method * VALUES + value, lines[method], colors[value],
-                        METHOD_NAMES[method], radii ? "{/Symbol e}_{rel} = " : "",
-                        parameter(self, value), radii ? "" : " dBm");
+                        METHOD_NAMES[method], kind->before, parameter(self, value), kind->after);
             }
         }
         fputs("\n", f);

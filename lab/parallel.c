@@ -1,6 +1,8 @@
+#define _GNU_SOURCE
 #include "lab/parallel.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -74,4 +76,15 @@ beam_code lab_parallel_run(int threads, int count, lab_task *run, void *arg, bea
         *err = pool.error;
     }
     return pool.failed_task >= 0 ? pool.error.code : BEAM_OK;
+}
+
+void lab_stay_on_this_core(void)
+{
+    const int core = sched_getcpu();
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (core >= 0) {
+        CPU_SET((size_t)core, &set);
+        (void)sched_setaffinity(0, sizeof set, &set);
+    }
 }

@@ -12,4 +12,8 @@ typedef beam_code lab_task(void *arg, int worker, int task, beam_error *err);
  * failed. */
 beam_code lab_parallel_run(int threads, int count, lab_task *run, void *arg, beam_error *err);
 
+/* One core from here on, so that times do not include migrations; without leave to do so the spread
+ * is wider, no more. */
+void lab_stay_on_this_core(void);
+
 #endif

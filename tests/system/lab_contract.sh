@@ -141,7 +141,7 @@ refuses 'x.json: cannot be written' solve "$scene" --tradeoff 0.5 --out "$work/n
 refuses 'format: must be' evaluate "$scene" "$scene"
 refuses 'eps' scene --out "$work/x.json" --eps -1
 refuses 'users' scene --out "$work/x.json" --users 1,2
-refuses 'figure' figure 5
+refuses 'figure' figure 6
 
 # wrong places are found before anything is computed or printed, and leave nothing behind
 silent() {
