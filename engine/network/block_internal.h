@@ -119,6 +119,9 @@ void NET(features_adjoint)(NET(block) * b, const beam_lc *w, beam_lc *w_bar);
 void NET(perceptron)(NET(block) * b, const beam_net_real *theta);
 void NET(perceptron_adjoint)(NET(block) * b, const beam_net_real *theta, beam_net_real *theta_bar);
 
+/* Lower triangle of M = sum_u omega_u h_u h_u^H, h [U][D]. */
+void NET(curvature)(int U, int D, const beam_lane *omega, const beam_lc *h, beam_lc *M);
+
 /* Everything of a layer but the update: up to the coefficients in `out`. */
 void NET(layer_coefficients)(NET(block) * b, const beam_net_real *theta, int layer);
 /* The point after it. */

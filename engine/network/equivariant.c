@@ -80,8 +80,7 @@ static void gradients(NET(block) * b, const beam_lc *w)
     }
 }
 
-/* Lower triangle of sum_u omega_u h_u h_u^H. */
-static void curvature(int U, int D, const beam_lane *omega, const beam_lc *h, beam_lc *M)
+void NET(curvature)(int U, int D, const beam_lane *omega, const beam_lc *h, beam_lc *M)
 {
     beam_lc scaled[BEAM_MAX_USERS];
     for (int i = 0; i < D; i++) {
@@ -115,7 +114,7 @@ static void preconditioner(NET(block) * b)
             spread += b->omega[u] * b->eps2[pair];
             mean += b->omega[u] * (b->h2[pair] / (beam_net_real)D + b->eps2[pair]);
         }
-        curvature(U, D, b->omega, b->vectors + l * b->Q * D, M);
+        NET(curvature)(U, D, b->omega, b->vectors + l * b->Q * D, M);
         b->mean_eigenvalue[l] = mean;
         b->ridge[l] =
             spread + b->scalar[BEAM_NET_RIDGE_TRACE] * mean +
