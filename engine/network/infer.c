@@ -1,5 +1,5 @@
-/* Inference: requests of one shape side by side through the layers in float32, then each one alone
- * through the check in float64. */
+/* Inference: requests of one shape side by side through the layers in float32, few of them one
+ * after the other (single.h), then each one alone through the check in float64. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "network/block.h"
 #include "network/check.h"
 #include "network/model.h"
+#include "network/single.h"
 
 /* The second pass has the better rate of the first as its normalising value. */
 /* Provisional ideal values over the best rate known, pass by pass: with one that is too low the
@@ -18,10 +19,11 @@ enum { IDEAL_PASSES = 4 };
 struct beam_inference {
     beam_dims max;
     int max_batch;
-    beam_net_arch arch; /* of the block as it is laid out now */
-    void *block_memory;
-    size_t block_bytes;
+    beam_net_arch arch; /* of the layers as they are laid out now */
+    void *layer_memory;
+    size_t layer_bytes;
     NET(block) * block;
+    NET(single) * single;    /* NULL for an mlp */
     bool *done;              /* [max_batch] */
     double *warm, *point;    /* [BEAM_LANES] points, one point */
     size_t point_size;       /* doubles of a point of the largest sizes */
@@ -38,9 +40,32 @@ static size_t point_size(const beam_dims *d)
     return (size_t)rows * 2u * (size_t)beam_pad4(D);
 }
 
-static void carve(beam_inference *self, beam_arena *arena, size_t block_bytes)
+/* The block, then the single problem at a multiple of 64. */
+static size_t block_bytes(const beam_net_arch *arch, const beam_dims *max)
 {
-    self->block_memory = BEAM_TAKE(arena, unsigned char, block_bytes);
+    return (NET(block_memsize)(arch, max, false) + 63u) & ~(size_t)63u;
+}
+
+static size_t layer_bytes(const beam_net_arch *arch, const beam_dims *max)
+{
+    return block_bytes(arch, max) + NET(single_memsize)(arch, max);
+}
+
+static void lay_out(beam_inference *self, const beam_net_arch *arch)
+{
+    unsigned char *memory = self->layer_memory;
+    self->arch = *arch;
+    self->block = NET(block_init)(arch, &self->max, false, memory);
+    self->single = NULL;
+    if (arch->kind == BEAM_NET_EQUIVARIANT) {
+        self->single = NET(single_init)(arch, &self->max, memory + block_bytes(arch, &self->max));
+    }
+}
+
+static void carve(beam_inference *self, beam_arena *arena, size_t bytes)
+{
+    self->layer_memory = BEAM_TAKE(arena, unsigned char, bytes);
+    self->layer_bytes = bytes;
     self->done = BEAM_TAKE(arena, bool, self->max_batch);
     self->point_size = point_size(&self->max);
     self->warm = BEAM_TAKE(arena, double, BEAM_LANES * self->point_size);
@@ -57,7 +82,7 @@ size_t beam_inference_memsize(const beam_model_info *model, const beam_dims *dim
         return 0;
     }
     (void)BEAM_TAKE(&arena, beam_inference, 1);
-    carve(&probe, &arena, NET(block_memsize)(&arch, dims, false));
+    carve(&probe, &arena, layer_bytes(&arch, dims));
     return arena.used;
 }
 
@@ -78,10 +103,9 @@ beam_code beam_inference_init(beam_inference **out, const beam_model_info *model
     beam_inference *self = BEAM_TAKE(&arena, beam_inference, 1);
     self->max = *dims;
     self->max_batch = max_batch;
-    self->arch = beam_model_arch(model);
-    self->block_bytes = NET(block_memsize)(&self->arch, dims, false);
-    carve(self, &arena, self->block_bytes);
-    self->block = NET(block_init)(&self->arch, dims, false, self->block_memory);
+    const beam_net_arch arch = beam_model_arch(model);
+    carve(self, &arena, layer_bytes(&arch, dims));
+    lay_out(self, &arch);
     *out = self;
     return BEAM_OK;
 }
@@ -151,20 +175,19 @@ static beam_code check_request(const beam_inference *self, const beam_model *mod
                          : beam_solver_prepare(s, err);
 }
 
-/* Takes the model's architecture; a model of another one gets the block laid out anew. */
+/* Takes the model's architecture; a model of another one gets the layers laid out anew. */
 static beam_code take_model(beam_inference *self, const beam_model *model, beam_error *err)
 {
     if (memcmp(&self->arch, &model->arch, sizeof self->arch) == 0) {
         return BEAM_OK;
     }
-    const size_t needed = NET(block_memsize)(&model->arch, &self->max, false);
-    if (needed == 0 || needed > self->block_bytes) {
+    const size_t needed = layer_bytes(&model->arch, &self->max);
+    if (needed > self->layer_bytes) {
         return beam_fail(err, BEAM_E_LIMIT, "model",
                          "%zu bytes are needed, the inference object has %zu", needed,
-                         self->block_bytes);
+                         self->layer_bytes);
     }
-    self->arch = model->arch;
-    self->block = NET(block_init)(&self->arch, &self->max, false, self->block_memory);
+    lay_out(self, &model->arch);
     return BEAM_OK;
 }
 
@@ -218,19 +241,47 @@ static double *warm_of(const beam_inference *self, int lane)
     return self->warm + (size_t)lane * self->point_size;
 }
 
-/* Scene, preference and start of one lane. Warm beams that are not finite start as a cold one. */
+/* Where the layers of one request start: the warm beams, or what a cold one starts from when there
+ * are none or they are not finite. */
+static const double *start_of(beam_inference *self, const beam_network_request *r, int lane)
+{
+    beam_solver *s = r->solver;
+    self->usable[lane] = r->warm && beam_solver_import_warm(s, r->warm, warm_of(self, lane));
+    if (self->usable[lane]) {
+        return warm_of(self, lane);
+    }
+    beam_classical_compose(&s->problem, s->unit, beam_net_start_share(r->tradeoff), self->point);
+    return self->point;
+}
+
 static void fill_lane(beam_inference *self, const beam_network_request *r, int lane)
 {
     beam_solver *s = r->solver;
     NET(block_scene)(self->block, lane, &s->problem, s->sensing, &s->ideal);
     NET(block_preference)(self->block, lane, beam_preference_from_tradeoff(r->tradeoff));
-    self->usable[lane] = r->warm && beam_solver_import_warm(s, r->warm, warm_of(self, lane));
-    if (self->usable[lane]) {
-        NET(block_start)(self->block, lane, warm_of(self, lane));
-        return;
+    NET(block_start)(self->block, lane, start_of(self, r, lane));
+}
+
+/* The check of the network's point, and the answer. */
+static beam_code finish(beam_inference *self, const beam_network_request *requests, int lane,
+                        beam_error *err)
+{
+    const beam_network_request *r = &requests[self->request[lane]];
+    beam_error inner = {.code = BEAM_OK};
+    const beam_code failed = beam_check_run(
+        &self->check, r->solver, beam_preference_from_tradeoff(r->tradeoff), self->point,
+        self->usable[lane] ? warm_of(self, lane) : NULL, r->refine, r->result, r->detail, &inner);
+    if (failed) { /* the others are served all the same */
+        r->result->status = BEAM_STATUS_NUMERIC;
+        if (err) {
+            *err = inner;
+        }
+        (void)refuse(self->request[lane], failed, err);
+    } else {
+        beam_problem_export(&r->solver->problem, r->solver->answer.x, r->out);
     }
-    beam_classical_compose(&s->problem, s->unit, beam_net_start_share(r->tradeoff), self->point);
-    NET(block_start)(self->block, lane, self->point);
+    mark(self, BEAM_STAGE_EXPORT);
+    return failed;
 }
 
 static beam_code run_block(beam_inference *self, const beam_model *model,
@@ -247,25 +298,40 @@ static beam_code run_block(beam_inference *self, const beam_model *model,
     NET(block_forward)(self->block, model->theta, key->from, key->to);
     mark(self, BEAM_STAGE_NETWORK);
     for (int i = 0; i < lanes; i++) {
-        const beam_network_request *r = &requests[self->request[i]];
-        beam_error inner = {.code = BEAM_OK};
         NET(block_point)(self->block, i, self->point);
-        const beam_code failed = beam_check_run(
-            &self->check, r->solver, beam_preference_from_tradeoff(r->tradeoff), self->point,
-            self->usable[i] ? warm_of(self, i) : NULL, r->refine, r->result, r->detail, &inner);
-        if (failed) { /* the others are served all the same */
-            r->result->status = BEAM_STATUS_NUMERIC;
-            code = failed;
-            if (err) {
-                *err = inner;
-            }
-            (void)refuse(self->request[i], failed, err);
-        } else {
-            beam_problem_export(&r->solver->problem, r->solver->answer.x, r->out);
-        }
-        mark(self, BEAM_STAGE_EXPORT);
+        const beam_code failed = finish(self, requests, i, err);
+        code = failed ? failed : code;
     }
     return code;
+}
+
+/* One after the other. */
+static beam_code run_singly(beam_inference *self, const beam_model *model,
+                            const beam_network_request *requests, const block_key *key, int count,
+                            beam_error *err)
+{
+    beam_code code = BEAM_OK;
+    for (int i = 0; i < count; i++) {
+        const beam_network_request *r = &requests[self->request[i]];
+        beam_solver *s = r->solver;
+        NET(single_scene)(self->single, &s->problem, s->sensing, &s->ideal);
+        NET(single_preference)(self->single, beam_preference_from_tradeoff(r->tradeoff));
+        NET(single_start)(self->single, start_of(self, r, i));
+        mark(self, BEAM_STAGE_LOAD);
+        NET(single_forward)(self->single, model->columns, key->from, key->to);
+        mark(self, BEAM_STAGE_NETWORK);
+        NET(single_point)(self->single, self->point);
+        const beam_code failed = finish(self, requests, i, err);
+        code = failed ? failed : code;
+    }
+    return code;
+}
+
+/* A block goes over all of its stations once for 8 problems, a single problem over its stations all
+ * at once: below about as many problems as stations, the latter is faster. */
+static bool few(const beam_inference *self, const block_key *key, int count)
+{
+    return self->single && key->shape.L <= BEAM_LANES && count <= key->shape.L + 1;
 }
 
 beam_code beam_inference_run(beam_inference *self, const beam_model *model, int count,
@@ -289,7 +355,9 @@ beam_code beam_inference_run(beam_inference *self, const beam_model *model, int 
         if (!self->done[i]) {
             block_key key;
             const int lanes = gather(self, &model->info, requests, count, i, &key);
-            const beam_code failed = run_block(self, model, requests, &key, lanes, err);
+            const beam_code failed = few(self, &key, lanes)
+                                         ? run_singly(self, model, requests, &key, lanes, err)
+                                         : run_block(self, model, requests, &key, lanes, err);
             numeric = failed ? failed : numeric;
         }
     }

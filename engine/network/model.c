@@ -12,6 +12,7 @@
 #include "beam/scene.h"
 #include "model/arena.h"
 #include "network/sha256.h"
+#include "network/single.h"
 
 _Static_assert((int)BEAM_MODEL_EQUIVARIANT == (int)BEAM_NET_EQUIVARIANT &&
                    (int)BEAM_MODEL_MLP == (int)BEAM_NET_MLP,
@@ -395,20 +396,24 @@ beam_code beam_model_inspect(const void *bytes, size_t size, beam_model_info *in
     return code;
 }
 
-static float *carve(beam_arena *arena, size_t parameters, beam_model **self)
+static void carve(beam_arena *arena, const beam_model_info *info, beam_model **self, float **theta,
+                  float **columns)
 {
+    const beam_net_arch arch = beam_model_arch(info);
     *self = BEAM_TAKE(arena, beam_model, 1);
-    return BEAM_TAKE(arena, float, parameters);
+    *theta = BEAM_TAKE(arena, float, info->parameters);
+    *columns = BEAM_TAKE(arena, float, NET(single_columns)(&arch));
 }
 
 size_t beam_model_memsize(const beam_model_info *info)
 {
     beam_arena arena = {NULL, 0};
     beam_model *self;
+    float *theta, *columns;
     if (beam_model_write_size(info) == 0) {
         return 0;
     }
-    carve(&arena, info->parameters, &self);
+    carve(&arena, info, &self, &theta, &columns);
     return arena.used;
 }
 
@@ -429,11 +434,16 @@ beam_code beam_model_load(beam_model **out, const void *bytes, size_t size, void
     }
     beam_arena arena = {memory, 0};
     beam_model *self;
-    float *theta = carve(&arena, info.parameters, &self);
+    float *theta, *columns;
+    carve(&arena, &info, &self, &theta, &columns);
     for (size_t i = 0; i < info.parameters; i++) {
         theta[i] = get_float((const uint8_t *)bytes + HEADER_BYTES + 4 * i);
     }
     *self = (beam_model){.info = info, .arch = beam_model_arch(&info), .theta = theta};
+    if (self->arch.kind == BEAM_NET_EQUIVARIANT) {
+        NET(single_transpose)(&self->arch, theta, columns);
+        self->columns = columns;
+    }
     *out = self;
     return BEAM_OK;
 }

@@ -12,7 +12,8 @@ enum { BEAM_MODEL_REVISION = 1 };
 struct beam_model {
     beam_model_info info;
     beam_net_arch arch;
-    const float *theta; /* [info.parameters], 64-byte aligned */
+    const float *theta;   /* [info.parameters], 64-byte aligned */
+    const float *columns; /* equivariant: the same for single.h; otherwise NULL */
 };
 
 beam_net_arch beam_model_arch(const beam_model_info *info);

@@ -7,6 +7,7 @@
 #include "common/random.h"
 #include "network/block.h"
 #include "network/model.h"
+#include "network/single.h"
 
 beam_model *test_model_new(int layers, int width, test_weights weights, uint64_t seed)
 {
@@ -33,6 +34,9 @@ beam_model *test_model_new(int layers, int width, test_weights weights, uint64_t
     model->info.parameters = count;
     model->arch = beam_model_arch(&model->info);
     model->theta = theta;
+    float *columns = test_memory(beam_net_single_columns(&arch) * sizeof *columns);
+    beam_net_single_transpose(&arch, theta, columns);
+    model->columns = columns;
     return model;
 }
 
@@ -40,6 +44,7 @@ void test_model_free(beam_model *model)
 {
     if (model) {
         free((void *)(uintptr_t)model->theta);
+        free((void *)(uintptr_t)model->columns);
         free(model);
     }
 }

@@ -208,9 +208,14 @@ static void check_answer(scene_case *c, const beam_network_request *r)
         not_worse(c, "classical bound", r->tradeoff, r->result->classical_merit, reference);
     }
     const double rate = r->result->wsr_worst_case_bps_hz;
+    /* a target that is barely located: the information matrix is singular to rounding, and its
+     * inverse known to as few digits */
+    const double digits =
+        1e-7 +
+        1e-16 * (q->crlb_valid && c->ideal.crlb_min_m2 > 0 ? q->crlb_m2 / c->ideal.crlb_min_m2 : 0);
     if (!(fabs(rate - q->wsr_worst_case_bps_hz) <= 1e-9 * (1 + rate)) ||
-        r->result->crlb_valid != q->crlb_valid ||
-        !(fabs(r->result->crlb_m2 - q->crlb_m2) <= 1e-7 * q->crlb_m2)) {
+        (r->result->crlb_valid != q->crlb_valid && digits < 1e-3) ||
+        (q->crlb_valid && !(fabs(r->result->crlb_m2 - q->crlb_m2) <= digits * q->crlb_m2))) {
         fail_msg("scene %llu: claims %.12g and %.12g, found %.12g and %.12g",
                  (unsigned long long)c->seed, rate, r->result->crlb_m2, q->wsr_worst_case_bps_hz,
                  q->crlb_m2);
@@ -622,7 +627,20 @@ static bool same_design(const beam_design *a, const beam_design *b)
                   (size_t)a->dims.stations * sizeof *a->sensing_count) == 0;
 }
 
-/* Same bits alone and in a batch of any order and company. */
+/* As good: few alike requests go through the layers another way than many, equal up to float32
+ * rounding, and what is sent has exact numbers either way. */
+static void as_good(const beam_result *a, const beam_result *b, int request)
+{
+    const bool same = a->merit == b->merit || (isinf(a->merit) && isinf(b->merit));
+    if (!same && !(fabs(a->merit - b->merit) <= 1e-4 * (1 + fabs(a->merit)))) {
+        fail_msg("request %d: merit %.9g alone, %.9g in a batch", request, a->merit, b->merit);
+    }
+    if (!a->classical_is_bound && !b->classical_is_bound) {
+        assert_true(a->classical_merit == b->classical_merit);
+    }
+}
+
+/* As good alone as in a batch of any order and company; the same batch again, the same bits. */
 static void test_answers_do_not_depend_on_the_batch(void **state)
 {
     (void)state;
@@ -634,11 +652,11 @@ static void test_answers_do_not_depend_on_the_batch(void **state)
     beam_network_request all[ALL];
     beam_result results[ALL], first_results[ALL];
     beam_design *warm[MIXED], *first[ALL];
-    int order[ALL];
+    int order[ALL], same = 0, answers = 0;
     for (int i = 0; i < ALL; i++) {
         const int k = i / EACH;
-        if (i % EACH == 0) { /* half of the scenes share four shapes */
-            cases[k] = case_new(600000 + (uint64_t)(k % 2 ? k : k % 8));
+        if (i % EACH == 0) { /* half of the scenes share two shapes */
+            cases[k] = case_new(600000 + (uint64_t)(k % 2 ? k : k % 4));
             warm[k] = test_random_design(&random, cases[k].scene, -1);
         }
         memset(&results[i], 0x33, sizeof results[i]);
@@ -658,14 +676,23 @@ static void test_answers_do_not_depend_on_the_batch(void **state)
     for (int round = 0; round < 4; round++) {
         shuffle(&random, order, ALL);
         run_in_order(inference, model, all, order, round == 3 ? ALL / 2 : ALL);
-        for (int i = 0; i < ALL; i++) {
-            assert_true(same_design(first[i], all[i].out));
-            assert_true(results[i].merit == first_results[i].merit ||
-                        isinf(first_results[i].merit));
-            assert_int_equal(results[i].method, first_results[i].method);
-            assert_true(results[i].classical_merit == first_results[i].classical_merit);
+        const int served = round == 3 ? ALL / 2 : ALL;
+        beam_design *once[ALL];
+        for (int i = 0; i < served; i++) {
+            as_good(&first_results[order[i]], &results[order[i]], order[i]);
+            same += same_design(first[order[i]], all[order[i]].out);
+            answers++;
+            once[i] = test_design_clone(all[order[i]].out);
+        }
+        run_in_order(inference, model, all, order, served);
+        for (int i = 0; i < served; i++) {
+            assert_true(same_design(once[i], all[order[i]].out));
+            test_design_free(once[i]);
         }
     }
+    /* both ways took part */
+    print_message("%d of %d answers have the same bits alone and in a batch\n", same, answers);
+    assert_true(same > answers / 4 && same < answers);
     for (int i = 0; i < ALL; i++) {
         test_design_free(first[i]);
         test_design_free(all[i].out);

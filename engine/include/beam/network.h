@@ -161,14 +161,16 @@ int beam_inference_warm_layers(const beam_model_info *model);
  * where the refinement improved on it. result->classical_merit is the classical design's, or, where
  * result->classical_is_bound, a proven lower bound of it that already rules it out.
  *
- * An answer depends on its own request and the model only: not on the other requests, their order
- * or their number. Results are written for every request that can be served; a request whose scene
- * gives no candidate with a finite rate gets result->status BEAM_STATUS_NUMERIC, and the call
- * returns BEAM_E_NUMERIC after serving the others. Errors before anything is computed, with
- * err->field "requests[i].member": BEAM_E_INVALID (nothing loaded, no ideal values, trade-off,
- * sizes), BEAM_E_LIMIT (too many requests, sensing columns, a scene or a model beyond what the
- * object was made for). The network is an objective of the resolved sensing model; scenes of other
- * models are checked with their own. */
+ * An answer depends on its own request and the model only, up to the float32 rounding of the
+ * network's point, which is computed in one of two ways: many requests of one shape side by side,
+ * few of them one after the other. Requests given the same way have the same bits in any order and
+ * company, and the exact numbers are those of the design sent, either way. Results are written for
+ * every request that can be served; a request whose scene gives no candidate with a finite rate
+ * gets result->status BEAM_STATUS_NUMERIC, and the call returns BEAM_E_NUMERIC after serving the
+ * others. Errors before anything is computed, with err->field "requests[i].member": BEAM_E_INVALID
+ * (nothing loaded, no ideal values, trade-off, sizes), BEAM_E_LIMIT (too many requests, sensing
+ * columns, a scene or a model beyond what the object was made for). The network is an objective of
+ * the resolved sensing model; scenes of other models are checked with their own. */
 beam_code beam_inference_run(beam_inference *self, const beam_model *model, int count,
                              const beam_network_request *requests, beam_error *err);
 
