@@ -1,5 +1,6 @@
 /* beamlab train: the weights of the network. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "lab/arguments.h"
 #include "lab/commands.h"
 #include "lab/model_file.h"
+#include "lab/output.h"
 #include "lab/train_checkpoint.h"
 #include "lab/train_run.h"
 #include "network/loss_paper.h"
@@ -235,34 +237,70 @@ static void base_name(const char *path, char *to, size_t size)
     }
 }
 
-static void describe_command(const lab_train_settings *o, char *to, size_t size)
+/* More words behind those of a text of `size` bytes; as many as fit. */
+__attribute__((format(printf, 4, 5))) static void append(char *to, size_t size, size_t *used,
+                                                         const char *format, ...)
 {
-    int used =
-        snprintf(to, size,
-                 "beamlab train --kind %s --layers %d --width %d --seed %llu --data-seed %llu "
-                 "--steps %lld --batch %d --pool %d --rate %g",
-                 o->arch.kind == BEAM_NET_MLP ? "mlp" : "equivariant", o->arch.layers,
-                 o->arch.width, (unsigned long long)o->seed, (unsigned long long)o->data_seed,
-                 (long long)o->steps, o->batch, o->groups * BEAM_LANES, o->rate);
-    if (o->folder[0] && used > 0 && (size_t)used < size) {
-        used += snprintf(to + used, size - (size_t)used, " --scenes DIR");
-    } else if (used > 0 && (size_t)used < size) {
-        used += snprintf(to + used, size - (size_t)used, " --families %s", o->families);
-    }
-    if (o->loss.kind == BEAM_NET_LOSS_PENALTY && used > 0 && (size_t)used < size) {
-        used += snprintf(to + used, size - (size_t)used, " --loss penalty --penalty %g",
-                         o->power_penalty);
-    }
-    if (o->from[0] && used > 0 && (size_t)used < size) {
-        snprintf(to + used, size - (size_t)used, " --from MODEL");
+    va_list arguments;
+    va_start(arguments, format);
+    const int added = vsnprintf(to + *used, size - *used, format, arguments);
+    va_end(arguments);
+    *used += added > 0 ? (size_t)added : 0;
+    *used = *used < size ? *used : size - 1;
+}
+
+/* Settings that seldom differ from the default are named where they do. */
+static void describe_rest(const lab_train_settings *o, char *to, size_t size, size_t *used)
+{
+    const lab_train_settings usual = lab_train_settings_default();
+    const struct {
+        const char *name;
+        double value, usual;
+    } rest[] = {
+        {"last-rate", o->last_rate, usual.last_rate},
+        {"warm-up", (double)o->warm_up, (double)usual.warm_up},
+        {"warm", o->warm, usual.warm},
+        {"early", o->early, usual.early},
+        {"temperature", o->loss.temperature, usual.loss.temperature},
+        {"tie", o->loss.tie, usual.loss.tie},
+        {"smoothing", o->loss.smoothing, usual.loss.smoothing},
+        {"lower-steps", o->loss.lower_steps, usual.loss.lower_steps},
+    };
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) {
+        if (rest[i].value != rest[i].usual) {
+            append(to, size, used, " --%s %g", rest[i].name, rest[i].value);
+        }
     }
 }
 
-static int write_model(const given *g, const lab_train_settings *o, const lab_train_state *state,
-                       const lab_train_outcome *outcome)
+static void describe_command(const lab_train_settings *o, char *to, size_t size)
+{
+    size_t used = 0;
+    append(to, size, &used,
+           "beamlab train --kind %s --layers %d --width %d --seed %llu --data-seed %llu "
+           "--steps %lld --batch %d --pool %d --rate %g",
+           o->arch.kind == BEAM_NET_MLP ? "mlp" : "equivariant", o->arch.layers, o->arch.width,
+           (unsigned long long)o->seed, (unsigned long long)o->data_seed, (long long)o->steps,
+           o->batch, o->groups * BEAM_LANES, o->rate);
+    if (o->folder[0]) {
+        append(to, size, &used, " --scenes DIR");
+    } else {
+        append(to, size, &used, " --families %s", o->families);
+    }
+    if (o->loss.kind == BEAM_NET_LOSS_PENALTY) {
+        append(to, size, &used, " --loss penalty --penalty %g", o->power_penalty);
+    }
+    describe_rest(o, to, size, &used);
+    if (o->from[0]) {
+        append(to, size, &used, " --from MODEL");
+    }
+}
+
+static beam_model_info describe_model(const given *g, const lab_train_settings *o,
+                                      const lab_train_state *state,
+                                      const lab_train_outcome *outcome)
 {
     beam_model_info info;
-    beam_error err;
     memset(&info, 0, sizeof info);
     info.kind = o->arch.kind == BEAM_NET_MLP ? BEAM_MODEL_MLP : BEAM_MODEL_EQUIVARIANT;
     info.layers = o->arch.layers;
@@ -292,6 +330,34 @@ static int write_model(const given *g, const lab_train_settings *o, const lab_tr
         info.held_out_ratio_median = outcome->scores[0].median;
         info.held_out_ratio_p5 = outcome->scores[0].p5;
     }
+    return info;
+}
+
+/* A name that no file may hold or a place where none can be: better known before the training. */
+static int check_out(const given *g, const lab_train_settings *o, const lab_train_state *state)
+{
+    const lab_train_outcome nothing = {.finished = false};
+    beam_model_info info = describe_model(g, o, state, &nothing);
+    const size_t size = beam_model_write_size(&info);
+    void *bytes = malloc(size ? size : 1);
+    beam_error err;
+    lab_output output;
+    beam_code code = bytes ? beam_model_write(&info, state->mean, bytes, size, &err)
+                           : beam_fail(&err, BEAM_E_LIMIT, NULL, "out of memory");
+    free(bytes);
+    code = code ? code : lab_output_open(&output, g->out, &err);
+    if (code) {
+        return lab_complain_file(g->out, &err);
+    }
+    lab_output_abandon(&output);
+    return LAB_EXIT_OK;
+}
+
+static int write_model(const given *g, const lab_train_settings *o, const lab_train_state *state,
+                       const lab_train_outcome *outcome)
+{
+    beam_model_info info = describe_model(g, o, state, outcome);
+    beam_error err;
     if (lab_model_write(g->out, &info, state->mean, &err)) {
         return lab_complain_file(g->out, &err);
     }
@@ -308,6 +374,9 @@ static int run(const given *g)
     lab_train_outcome outcome;
     beam_error err;
     int rc = start(g, &settings, &state);
+    if (!rc && g->out) {
+        rc = check_out(g, &settings, &state);
+    }
     if (!rc && lab_train_run(&settings, &state, &g->run, &outcome, &err)) {
         lab_complain("train: %s%s%s", err.field, err.field[0] ? ": " : "", err.text);
         rc = LAB_EXIT_FAILED;

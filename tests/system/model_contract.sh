@@ -1,5 +1,6 @@
 #!/bin/sh
-# beamlab model: what it shows of a model file, and that a wrong one ends with one line and exit status 2.
+# beamlab model and what beamlab train writes: what is shown of a model file, and that a wrong one ends with one line
+# and exit status 2.
 #   model_contract.sh BEAMLAB MODEL
 set -u
 lab=$1
@@ -44,6 +45,11 @@ refuses 'newer: format: .* newer than 1' model "$work/newer"
 refuses 'magic: this is no model file' model "$0"
 refuses 'is no regular file' model "$work"
 refuses 'cannot be read' model "$work/absent"
+
+# what would lose the result is said before the training, and leaves nothing behind
+refuses 'absent/x.beamnet: cannot be written' train --steps 1 --layers 1 --width 1 --out "$work/absent/x.beamnet"
+refuses 'name: byte 1 is a control character' train --steps 1 --layers 1 --width 1 --out "$work/x.beamnet" --name "a	b"
+[ -z "$(ls "$work" | grep x.beamnet)" ] || fail "a refused training leaves files: $(ls "$work")"
 
 # the model built in, where there is one
 if "$lab" model >"$work/shown" 2>"$work/stderr"; then
