@@ -3,16 +3,26 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lab/front.h"
 #include "lab/owned.h"
 #include "lab/parallel.h"
 #include "lab/progress.h"
 
-/* Requests per task: those of one block. Of a front: points of a scan, users of whom one is nearly
- * silent in a further scan, answers placed per point asked for, and rounds in which these go on
- * from each other's; the best of all are kept. */
-enum { CHUNK = 8, SCAN = 33, MOST_SILENT = 8, SPARE = 2, EXCHANGES = 2 };
+/* Requests per task: those of one block. Of a front: points of a scan, scans from other starts,
+ * answers placed per point asked for, and rounds in which these go on from each other's; the best
+ * of all are kept. */
+enum { CHUNK = 8, SCAN = 33, MOST_STARTS = 14, SPARE = 2, EXCHANGES = 10 };
+
+/* From how many places along the front an answer is taken in every round: a front that changes
+ * its users somewhere is followed across the change from both sides. */
+static const int exchange_from[EXCHANGES] = {0, -8, 8, -3, 3, -16, 16, -5, 5, 0};
+
+/* Users whose classical beams are turned down to start from. */
+typedef struct net_silence {
+    bool user[BEAM_MAX_USERS];
+} net_silence;
 
 beam_code lab_inference_create(lab_inference *self, const beam_model *model, const beam_dims *dims,
                                int max_batch, beam_error *err)
@@ -152,17 +162,15 @@ static beam_code pass_extend(net_job *job, int count, beam_error *err)
     return BEAM_OK;
 }
 
-enum { NOBODY = -1 };
-
 typedef struct net_pass {
     net_job *job;
     int first;
     const int *warm; /* [count - first] answer to go on from; NULL: from the classical beams */
-    int silent;      /* a user whose classical beam is turned down to start from, or NOBODY */
+    const net_silence *silent; /* NULL: nobody */
 } net_pass;
 
-/* Classical beams with one user nearly silent. Which users deserve a beam is a choice with many
- * local optima; a start without one finds the fronts of those who serve the others. */
+/* Classical beams with some users nearly silent. Which users deserve a beam is a choice with many
+ * local optima; a start without some finds the fronts of those who serve the others. */
 static beam_code silent_start(const net_pass *pass, net_worker *worker, int slot, double tradeoff,
                               const beam_design **start, beam_error *err)
 {
@@ -179,9 +187,11 @@ static beam_code silent_start(const net_pass *pass, net_worker *worker, int slot
                                         BEAM_SENSING_LEAST_CRLB,
                                         fmin(fmax(tradeoff, least_share), 1 - least_share),
                                         &design->design, &ignored, err);
-    for (int n = 0; !code && n < dims->antennas; n++) {
-        beam_complex *w = design->design.beams + (size_t)pass->silent * (size_t)dims->antennas + n;
-        *w = (beam_complex){quiet * w->re, quiet * w->im};
+    for (int u = 0; !code && u < dims->users; u++) {
+        beam_complex *w = design->design.beams + (size_t)u * (size_t)dims->antennas;
+        for (int n = 0; pass->silent->user[u] && n < dims->antennas; n++) {
+            w[n] = (beam_complex){quiet * w[n].re, quiet * w[n].im};
+        }
     }
     *start = &design->design;
     return code;
@@ -200,7 +210,7 @@ static beam_code make_request(const net_pass *pass, net_worker *worker, int k, i
         request->warm = &job->designs[pass->warm[k - pass->first]].design;
         request->refine = 0;
     }
-    if (pass->silent == NOBODY) {
+    if (!pass->silent) {
         return BEAM_OK;
     }
     request->layers = beam_model_info_of(job->model->model)->layers;
@@ -304,7 +314,7 @@ static int best_at(const net_job *job, double tradeoff)
 }
 
 /* Evenly spaced trade-offs behind the answers there are. */
-static beam_code scan(net_job *job, int silent, beam_error *err)
+static beam_code scan(net_job *job, const net_silence *silent, beam_error *err)
 {
     const net_pass pass = {.job = job, .first = job->count, .silent = silent};
     beam_code code = pass_extend(job, SCAN, err);
@@ -314,46 +324,79 @@ static beam_code scan(net_job *job, int silent, beam_error *err)
     return code ? code : run_pass(&pass, err);
 }
 
-/* The users of weakest own channels first, at most MOST_SILENT; returns how many. */
-static int weakest_users(const beam_scene *s, int *users)
+/* Own channel over noise. */
+static double own_gain(const beam_scene *s, int u)
 {
-    double gain[BEAM_MAX_USERS];
-    int count = 0;
+    const size_t N = (size_t)s->dims.antennas, l = (size_t)s->user_station[u];
+    const beam_complex *h = s->channel + (l * (size_t)s->dims.users + (size_t)u) * N;
+    double sum = 0;
+    for (size_t n = 0; n < N; n++) {
+        sum += h[n].re * h[n].re + h[n].im * h[n].im;
+    }
+    return sum / s->user_noise_w[u];
+}
+
+/* All but the strongest user of every station. */
+static void silence_all_but_best(const beam_scene *s, net_silence *out)
+{
     for (int u = 0; u < s->dims.users; u++) {
-        const size_t N = (size_t)s->dims.antennas, l = (size_t)s->user_station[u];
-        const beam_complex *h = s->channel + (l * (size_t)s->dims.users + (size_t)u) * N;
-        gain[u] = 0;
-        for (size_t n = 0; n < N; n++) {
-            gain[u] += (h[n].re * h[n].re + h[n].im * h[n].im) / s->user_noise_w[u];
-        }
-        int at = count < MOST_SILENT ? count++ : MOST_SILENT;
-        for (; at > 0 && gain[users[at - 1]] > gain[u]; at--) {
-            if (at < MOST_SILENT) {
-                users[at] = users[at - 1];
-            }
-        }
-        if (at < MOST_SILENT) {
-            users[at] = u;
+        out->user[u] = false;
+        for (int other = 0; other < s->dims.users; other++) {
+            out->user[u] |= other != u && s->user_station[other] == s->user_station[u] &&
+                            own_gain(s, other) > own_gain(s, u);
         }
     }
-    return count;
+}
+
+/* Whom to silence in further starts: every choice of three or fewer users; of more, one at a time,
+ * the weakest first, and all but the strongest of every station. Returns how many choices. */
+static int choose_silences(const beam_scene *s, net_silence *choices)
+{
+    const int U = s->dims.users;
+    int count = 0, done[MOST_STARTS];
+    memset(choices, 0, MOST_STARTS * sizeof *choices);
+    if (U <= 3) {
+        for (int mask = 1; mask < (1 << U) - 1; mask++, count++) {
+            for (int u = 0; u < U; u++) {
+                choices[count].user[u] = (mask >> u) & 1;
+            }
+        }
+        return count;
+    }
+    while (count < U && count < MOST_STARTS - 1) {
+        int weakest = -1;
+        for (int u = 0; u < U; u++) {
+            bool taken = false;
+            for (int k = 0; k < count; k++) {
+                taken |= done[k] == u;
+            }
+            if (!taken && (weakest < 0 || own_gain(s, u) < own_gain(s, weakest))) {
+                weakest = u;
+            }
+        }
+        done[count] = weakest;
+        choices[count++].user[weakest] = true;
+    }
+    silence_all_but_best(s, &choices[count]);
+    return count + 1;
 }
 
 /* A scan shows the front, along which twice as many points as asked for are then placed; scans with
- * one user nearly silent look for others. */
-static beam_code scan_front(net_job *job, const int *users, int silent, int points, beam_error *err)
+ * some users nearly silent look for others. */
+static beam_code scan_front(net_job *job, const net_silence *silences, int count, int points,
+                            beam_error *err)
 {
     double losses[SCAN][2];
-    beam_code code = scan(job, NOBODY, err);
-    for (int k = 0; !code && k < silent; k++) {
-        code = scan(job, users[k], err);
+    beam_code code = scan(job, NULL, err);
+    for (int k = 0; !code && k < count; k++) {
+        code = scan(job, &silences[k], err);
     }
     for (int k = 0; !code && k < SCAN; k++) {
         const beam_result *r = &job->results[best_at(job, job->tradeoffs[k])];
         losses[k][0] = r->f1;
         losses[k][1] = r->f2;
     }
-    const net_pass placed = {.job = job, .first = job->count, .silent = NOBODY};
+    const net_pass placed = {.job = job, .first = job->count};
     code = code ? code : pass_extend(job, SPARE * points, err);
     if (!code) {
         beam_front_place(SCAN, losses, SPARE * points, job->tradeoffs + placed.first);
@@ -373,16 +416,16 @@ static double best_rate(const net_job *job, int first)
 
 /* The communication end from all starts, then once more from the best of them, with ideal values
  * somewhat over what is known; WSR_ideal becomes the best rate found. */
-static beam_code raise_ideal(net_job *job, const int *users, int silent, beam_error *err)
+static beam_code raise_ideal(net_job *job, const net_silence *silences, int count, beam_error *err)
 {
     static const double above_best[] = {1.1, 1.03};
     const double known = job->run->ideal.wsr_ideal_bps_hz;
     int from = 0;
     job->run->ideal.wsr_ideal_bps_hz = above_best[0] * known;
     beam_code code = share_ideal(job, err);
-    for (int k = 0; !code && k <= silent; k++) {
+    for (int k = 0; !code && k <= count; k++) {
         const net_pass start = {
-            .job = job, .first = job->count, .silent = k < silent ? users[k] : NOBODY};
+            .job = job, .first = job->count, .silent = k < count ? &silences[k] : NULL};
         code = pass_extend(job, 1, err);
         if (!code) {
             job->tradeoffs[start.first] = 0;
@@ -394,7 +437,7 @@ static beam_code raise_ideal(net_job *job, const int *users, int silent, beam_er
         for (int k = 0; k < job->count; k++) {
             from = job->results[k].wsr_worst_case_bps_hz == best_rate(job, 0) ? k : from;
         }
-        const net_pass again = {.job = job, .first = job->count, .warm = &from, .silent = NOBODY};
+        const net_pass again = {.job = job, .first = job->count, .warm = &from};
         job->run->ideal.wsr_ideal_bps_hz = above_best[1] * found;
         code = share_ideal(job, err);
         code = code ? code : pass_extend(job, 1, err);
@@ -408,9 +451,9 @@ static beam_code raise_ideal(net_job *job, const int *users, int silent, beam_er
     return code ? code : share_ideal(job, err);
 }
 
-/* Every placed point once more, through the last layers, from the answer that is best at its
- * trade-off: neighbours on a front may have found different users to serve. */
-static beam_code exchange(net_job *job, int points, beam_error *err)
+/* Every placed point once more, through the last layers, from the answer that is best at the
+ * trade-off `offset` places along. */
+static beam_code exchange(net_job *job, int points, int offset, beam_error *err)
 {
     const int had = job->count, placed = SPARE * points;
     int *warm = calloc((size_t)placed, sizeof *warm);
@@ -418,9 +461,10 @@ static beam_code exchange(net_job *job, int points, beam_error *err)
         return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
     }
     for (int k = 0; k < placed; k++) {
-        warm[k] = best_at(job, job->tradeoffs[had - placed + k]);
+        const int from = k + offset < 0 ? 0 : k + offset < placed ? k + offset : placed - 1;
+        warm[k] = best_at(job, job->tradeoffs[had - placed + from]);
     }
-    const net_pass pass = {.job = job, .first = had, .warm = warm, .silent = NOBODY};
+    const net_pass pass = {.job = job, .first = had, .warm = warm};
     beam_code code = pass_extend(job, placed, err);
     for (int k = 0; !code && k < placed; k++) {
         job->tradeoffs[had + k] = job->tradeoffs[had - placed + k];
@@ -432,15 +476,15 @@ static beam_code exchange(net_job *job, int points, beam_error *err)
 
 static beam_code find_front(net_job *job, int points, beam_error *err)
 {
-    int users[MOST_SILENT];
-    const int silent = weakest_users(&job->scene->scene, users);
+    net_silence silences[MOST_STARTS];
+    const int count = choose_silences(&job->scene->scene, silences);
     beam_code code = BEAM_OK;
     if (!job->options->ideal && job->run->ideal.wsr_ideal_bps_hz > 0) {
-        code = raise_ideal(job, users, silent, err);
+        code = raise_ideal(job, silences, count, err);
     }
-    code = code ? code : scan_front(job, users, silent, points, err);
+    code = code ? code : scan_front(job, silences, count, points, err);
     for (int k = 0; !code && k < EXCHANGES; k++) {
-        code = exchange(job, points, err);
+        code = exchange(job, points, exchange_from[k], err);
     }
     return code;
 }
@@ -484,7 +528,7 @@ static beam_code solve_entries(net_job *job, int points, bool front, beam_error 
     for (int k = 0; !code && k < points; k++) {
         job->tradeoffs[k] = front ? 0.5 : job->run->solution->entries[k].tradeoff;
     }
-    const net_pass pass = {.job = job, .first = 0, .silent = NOBODY};
+    const net_pass pass = {.job = job, .first = 0};
     code = code ? code : run_pass(&pass, err);
     for (int k = 0; !code && k < points; k++) {
         code = write_entry(job, k, k, job->us[k], err);
