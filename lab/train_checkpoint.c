@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lab/output.h"
+#include "network/loss_paper.h"
 #include "network/sha256.h"
 
 static const char MAGIC[8] = {'B', 'E', 'A', 'M', 'C', 'K', 'P', 'T'};
@@ -104,6 +106,21 @@ static beam_code check(const unsigned char *bytes, size_t size, beam_error *err)
     return BEAM_OK;
 }
 
+/* A sum that fits only says that the file is as it was written: whoever writes one may write
+ * anything, and what follows is believed from here on. */
+static beam_code check_settings(const lab_train_settings *o, beam_error *err)
+{
+    const bool texts = memchr(o->families, 0, sizeof o->families) &&
+                       memchr(o->folder, 0, sizeof o->folder) && memchr(o->from, 0, sizeof o->from);
+    const bool sizes = o->batch >= 1 && o->groups >= 1 && o->steps >= 1 &&
+                       o->loss.lower_steps >= 1 &&
+                       o->loss.lower_steps <= BEAM_NET_LOWER_STEPS_MAX &&
+                       (o->arch.kind == BEAM_NET_EQUIVARIANT || o->arch.kind == BEAM_NET_MLP);
+    return texts && sizes ? BEAM_OK
+                          : beam_fail(err, BEAM_E_INVALID, "settings",
+                                      "a text without an end, or a number outside its limits");
+}
+
 static beam_code unpack(const unsigned char *bytes, lab_train_settings *settings,
                         lab_train_state *state, beam_error *err)
 {
@@ -112,7 +129,8 @@ static beam_code unpack(const unsigned char *bytes, lab_train_settings *settings
     const unsigned char *at = get(bytes, &head, sizeof head);
     at = get(at, settings, sizeof *settings);
     at = get(at, &progress, sizeof progress);
-    const beam_code code = lab_train_state_create(state, &settings->arch, err);
+    beam_code code = check_settings(settings, err);
+    code = code ? code : lab_train_state_create(state, &settings->arch, err);
     if (code) {
         return code;
     }
@@ -137,6 +155,11 @@ static beam_code read_all(const char *path, unsigned char **bytes, size_t *size,
     FILE *file = fopen(path, "rb");
     long length = -1;
     *bytes = NULL;
+    struct stat status;
+    if (file && (fstat(fileno(file), &status) != 0 || !S_ISREG(status.st_mode))) {
+        fclose(file);
+        return beam_fail(err, BEAM_E_INVALID, NULL, "is no regular file");
+    }
     if (file && fseek(file, 0, SEEK_END) == 0) {
         length = ftell(file);
     }

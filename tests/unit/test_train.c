@@ -554,6 +554,40 @@ static void damage(long at, int cut, const char *field)
     unlink(checkpoint_path);
 }
 
+/* With a sum that fits: settings that nobody could have given. */
+static void forge(const lab_train_settings *forged)
+{
+    const lab_train_settings o = tiny();
+    lab_train_settings stored;
+    lab_train_state s;
+    beam_error err;
+    fresh(&o, &s);
+    test_must(lab_checkpoint_write(checkpoint_path, forged, &s, &err), &err, "write");
+    lab_train_state_clear(&s);
+    assert_int_equal(lab_checkpoint_read(checkpoint_path, &stored, &s, &err), BEAM_E_INVALID);
+    assert_string_equal(err.field, "settings");
+    assert_null(s.memory);
+    unlink(checkpoint_path);
+}
+
+static void forged_checkpoints_are_refused(void **state)
+{
+    (void)state;
+    lab_train_settings o = tiny();
+    memset(o.folder, 'x', sizeof o.folder); /* no end */
+    forge(&o);
+    o = tiny();
+    o.batch = 0;
+    forge(&o);
+    o = tiny();
+    o.loss.lower_steps = 1 << 20;
+    forge(&o);
+    beam_error err;
+    lab_train_state s;
+    assert_int_equal(lab_checkpoint_read(".", &o, &s, &err), BEAM_E_INVALID);
+    assert_string_equal(err.text, "is no regular file");
+}
+
 static void damaged_checkpoints_are_refused_with_the_reason(void **state)
 {
     (void)state;
@@ -589,6 +623,7 @@ int main(void)
         cmocka_unit_test(training_lowers_the_loss),
         cmocka_unit_test(a_bad_scene_costs_its_blocks_only),
         cmocka_unit_test(damaged_checkpoints_are_refused_with_the_reason),
+        cmocka_unit_test(forged_checkpoints_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
