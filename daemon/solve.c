@@ -100,7 +100,7 @@ static void network_failed(beamd_solve_job *self, beam_code code)
     self->error = (beam_error){0};
 }
 
-/* The network's best rate takes the time of two answers, the solver's that of several; the
+/* The network's best rate takes the time of four answers, the solver's that of several; the
  * background job makes it a better one soon. */
 static beam_code estimate_rate_end(beamd_solve_job *self)
 {
