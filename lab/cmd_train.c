@@ -316,7 +316,7 @@ static beam_model_info describe_model(const given *g, const lab_train_settings *
     } else {
         base_name(g->out, info.name, sizeof info.name);
     }
-    snprintf(info.creator, sizeof info.creator, "beamlab");
+    snprintf(info.creator, sizeof info.creator, "beamlab " BEAMLAB_VERSION);
     snprintf(info.families, sizeof info.families, "%s",
              o->folder[0] ? "recorded scenes" : o->families);
     describe_command(o, info.command, sizeof info.command);
