@@ -97,8 +97,15 @@ double beam_check_classical_bound(beam_solver *s, beam_preference u, double targ
     return bound;
 }
 
+/* Times the least CRLB: beyond it an information matrix is singular to rounding, and whether a
+ * target counts as located depends on who computes. Such a candidate wins against nobody. */
+static const double barely_located = 1e10;
+
 static double merit_or_infinity(const beam_solver *s, beam_preference u, const beam_point *point)
 {
+    if (s->ideal.crlb_min_m2 > 0.0 && point->crlb > barely_located * s->ideal.crlb_min_m2) {
+        return INFINITY;
+    }
     const double merit = beam_solver_point_merit(s, u, point);
     return isnan(merit) ? INFINITY : merit;
 }

@@ -155,6 +155,13 @@ static double judge(scene_case *c, const beam_design *design, double tradeoff, b
                                beam_loss_sensing(&c->ideal, q->crlb_valid, q->crlb_m2));
 }
 
+/* Has the CRLB of this scene any meaning? (Few antennas and many targets in one delay cell: where
+ * the least bound is 30 km its digits are rounding.) */
+static bool located(const scene_case *c)
+{
+    return c->ideal.crlb_min_m2 > 0 && c->ideal.crlb_min_m2 < 1e9;
+}
+
 static void not_worse(const scene_case *c, const char *than, double tradeoff, double merit,
                       double other)
 {
@@ -162,6 +169,9 @@ static void not_worse(const scene_case *c, const char *than, double tradeoff, do
      * ill-conditioned, and near the sensing end a thousandfold of it counts */
     const double u2 = fmax(beam_preference_from_tradeoff(tradeoff).u2, 1e-3);
     const double coupled = c->scene->sensing == BEAM_SENSING_RESOLVED ? 0 : 1e-9 / u2;
+    if (c->ideal.crlb_min_m2 > 0 && !located(c)) {
+        return;
+    }
     if (isfinite(other) && !(merit <= other + 1e-9 * (1 + fabs(other)) + coupled)) {
         fail_msg("scene %llu at %g: merit %.12g is worse than the %s's, %.12g",
                  (unsigned long long)c->seed, tradeoff, merit, than, other);
@@ -209,10 +219,10 @@ static void check_answer(scene_case *c, const beam_network_request *r)
     }
     const double rate = r->result->wsr_worst_case_bps_hz;
     /* a target that is barely located: the information matrix is singular to rounding, and its
-     * inverse known to as few digits */
+     * inverse known to as few digits; to none where the least CRLB itself has none (30 km) */
+    const double least = c->ideal.crlb_min_m2;
     const double digits =
-        1e-7 +
-        1e-16 * (q->crlb_valid && c->ideal.crlb_min_m2 > 0 ? q->crlb_m2 / c->ideal.crlb_min_m2 : 0);
+        located(c) ? 1e-7 + 1e-14 * (fmax(q->crlb_m2, r->result->crlb_m2) / least) : INFINITY;
     if (!(fabs(rate - q->wsr_worst_case_bps_hz) <= 1e-9 * (1 + rate)) ||
         (r->result->crlb_valid != q->crlb_valid && digits < 1e-3) ||
         (q->crlb_valid && !(fabs(r->result->crlb_m2 - q->crlb_m2) <= digits * q->crlb_m2))) {
