@@ -148,6 +148,7 @@ struct beamd_cluster {
     uint64_t resolve_due_ns; /* 0: nothing to solve without a request */
 
     bool has_ideal, sensing_stale;
+    bool without_room; /* for the layers of the model: said once */
     beam_ideal ideal;
     uint64_t ideal_at_ns, ideal_users_generation, ideal_csi_generation;
 

@@ -77,10 +77,13 @@ static void take_model(beamd_core *self, beamd_cluster *c)
     c->job.model = beamd_model_hold(self->model);
     c->job.use_network = strcmp(self->config->solve_method, "network") == 0;
     c->job.refine = (int)self->config->refine_iterations;
-    if (beamd_cluster_make_room(c, self->model, &limits, &err) < 0) {
+    const bool room =
+        !c->job.use_network || beamd_cluster_make_room(c, self->model, &limits, &err) == 0;
+    if (!room && !c->without_room) {
         BEAMD_LOG(BEAMD_LOG_WARNING, "event=network_without_room cluster=%s why=\"%s\"", c->id,
                   err.text);
     }
+    c->without_room = !room;
     self->bytes = self->bytes - before + c->bytes;
 }
 

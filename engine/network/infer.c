@@ -10,7 +10,6 @@
 #include "network/model.h"
 #include "network/single.h"
 
-/* The second pass has the better rate of the first as its normalising value. */
 /* Provisional ideal values over the best rate known, pass by pass: with one that is too low the
  * network would turn to the targets before the rate is at its end. */
 static const double above_best[] = {1.5, 1.2, 1.1, 1.05};

@@ -15,8 +15,8 @@ static const int cuts_of_level[BEAM_CURVE_LEVELS] = {1, BEAM_CURVE_CUTS};
  * resolved model, where S jumps, between two nodes. */
 static const double nearly_dark = 1e-9;
 
-/* What rounding may cost either bound. The coupled models cut small singular values. */
-static const double rate_slack = 1e-11, crlb_slack = 1e-10, crlb_slack_coupled = 1e-6;
+/* What rounding may cost either bound. */
+static const double rate_slack = 1e-11, crlb_slack = 1e-10;
 
 static size_t grams(const beam_dims *d)
 {
@@ -103,11 +103,12 @@ beam_curve_node beam_curve_at(beam_curve *c, beam_problem *p, int level, double 
         node.slope -= c->T[i].re * (c->beams[i].re - c->sensing[i].re) +
                       c->T[i].im * (c->beams[i].im - c->sensing[i].im);
     }
-    if (!isfinite(node.crlb) || c->never || (share <= 0.0 && c->dark[0]) ||
-        (share >= 1.0 && c->dark[1])) {
+    /* the coupled models lose too many digits for a tangent to be a bound */
+    if (!isfinite(node.crlb) || c->never || p->crlb.model != BEAM_SENSING_RESOLVED ||
+        (share <= 0.0 && c->dark[0]) || (share >= 1.0 && c->dark[1])) {
         node.slope = NAN;
     }
-    node.crlb *= 1.0 - (p->crlb.model == BEAM_SENSING_RESOLVED ? crlb_slack : crlb_slack_coupled);
+    node.crlb *= 1.0 - crlb_slack;
     return node;
 }
 
