@@ -68,8 +68,10 @@ static void handle_register(beamd_core *self, const beamd_call *call,
     }
     const beamd_cluster_limits limits = beamd_core_limits(self, old ? old->bytes : 0);
     beam_wire_error err;
-    beamd_cluster *cluster =
-        beamd_cluster_create(call->header.cluster, message, self->model, &limits, &err);
+    /* the layers' memory is taken where they will be asked */
+    const bool network = strcmp(self->config->solve_method, "network") == 0;
+    beamd_cluster *cluster = beamd_cluster_create(call->header.cluster, message,
+                                                  network ? self->model : NULL, &limits, &err);
     if (!cluster) {
         beamd_core_refuse(self, call, &err);
         return;
