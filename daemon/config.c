@@ -61,6 +61,26 @@ static const config_key keys[] = {
     STRING(metrics_endpoint, false,
            "Prometheus text over HTTP: unix:PATH, tcp://127.0.0.1:PORT, tcp://[::1]:PORT or off.\n"
            "Empty: unix:RUNTIME_DIR/metrics.sock."),
+    STRING(telemetry_endpoint, false,
+           "XPUB on which telemetry is published, for live tools; off: none. Empty: "
+           "ipc://RUNTIME_DIR/telemetry.sock."),
+    INTEGER(telemetry_ms, "1000", 20, 60000, "ms", true, "Time between two telemetry messages."),
+    STRING(
+        curve_dir, true,
+        "Directory of the keys for tcp endpoints beyond loopback: server.key_secret, and clients/ "
+        "with one public key and its\n"
+        "roles per file (docs/security.md). Empty: such endpoints are refused."),
+    INTEGER(
+        connections_max, "4096", 8, 1000000, "connections", false,
+        "Connections at a time on all sockets together; more are refused before descriptors run "
+        "out."),
+    STRING(
+        state_dir, false,
+        "Directory in which clusters, preferences and last beams survive a restart; off: nowhere. "
+        "Empty: $STATE_DIRECTORY\n"
+        "(systemd), else RUNTIME_DIR/state."),
+    INTEGER(state_ms, "1000", 20, 3600000, "ms", true,
+            "Time between two snapshots of a cluster that changed."),
     WORD(solve_method, "network", "network|boblrbf", true,
          "What answers: the network, its answer checked, compared with the warm start and the "
          "classical design, and\n"
@@ -77,6 +97,39 @@ static const config_key keys[] = {
             "deadline allows."),
     INTEGER(workers, "0", 0, 64, "threads", false,
             "Solver threads. 0: one less than the cores, at least one."),
+    INTEGER(
+        batch_max, "32", 1, 256, "problems", true,
+        "Problems (subbands x preferences) of several clusters that one solver thread takes at a "
+        "time."),
+    INTEGER(
+        batch_wait_us, "0", 0, 10000, "us", true,
+        "Longest wait of a request for others to share its batch, where a thread is free and the "
+        "deadline allows."),
+    STRING(worker_cpus, false,
+           "Cores of the solver threads, one each in turn, as 2,3,6-9. Empty: wherever the kernel "
+           "puts them."),
+    STRING(loop_cpu, false, "Core of the loop's thread. Empty: any."),
+    STRING(io_cpu, false, "Core of ZeroMQ's I/O thread. Empty: any."),
+    INTEGER(realtime_priority, "0", 0, 90, "", false,
+            "SCHED_FIFO priority of the solver threads; the loop and ZeroMQ get one more. 0: the "
+            "ordinary scheduler."),
+    WORD(lock_memory, "no", "no|yes", false,
+         "Lock all memory into RAM and touch it at the start; without the right to do so the start "
+         "fails."),
+    INTEGER(
+        spin_us, "0", 0, 1000000, "us", true,
+        "A solver thread without work looks for it this long before it sleeps. For cores of its "
+        "own only."),
+    INTEGER(backend_failures, "3", 1, 1000, "failures", true,
+            "Failures of a backend in a row after which it is left alone for a while."),
+    INTEGER(backend_retry_ms, "100", 1, 60000, "ms", true,
+            "First time after which a backend that was left alone is tried again; doubled at every "
+            "failure."),
+    INTEGER(backend_retry_max_ms, "10000", 1, 3600000, "ms", true, "Longest such time."),
+    INTEGER(hang_ms, "1000", 10, 600000, "ms", true,
+            "A solver thread busy this long beyond its deadline is lost: another one takes its "
+            "place, and its clusters get new\n"
+            "memory."),
     INTEGER(clusters_max, "64", 1, BEAMD_CLUSTERS_MAX, "clusters", false,
             "Registrations beyond this number are refused."),
     INTEGER(users_max, "128", 1, 128, "users", false,
@@ -104,6 +157,10 @@ static const config_key keys[] = {
             "Kept of every deadline for checking, encoding and sending; the solver gets the rest."),
     INTEGER(valid_ms, "1000", 1, 3600000, "ms", true,
             "An answer is valid for this time from the receipt of its CSI."),
+    INTEGER(csi_age_limit_ms, "0", 0, 3600000, "ms", true,
+            "CSI older than this when it is to be solved is refused or marked. 0: no limit."),
+    WORD(csi_age_action, "mark", "mark|refuse", true,
+         "What happens to CSI older than csi_age_limit_ms."),
     INTEGER(resolve_after_ms, "50", 0, 60000, "ms", true,
             "Targets or preference changed and no CSI follows for this time: solve again with the "
             "last CSI and\n"
@@ -128,6 +185,9 @@ static const config_key keys[] = {
          "Least important level written to standard error."),
     INTEGER(log_per_second, "10", 1, 10000, "lines", true,
             "Lines per call site and second; the rest is counted."),
+    STRING(fault, true,
+           "For tests, in a build with BEAMD_FAULTS only: makes backends fail (docs/daemon.md, "
+           "\"Faults\")."),
 };
 
 enum { KEYS = sizeof keys / sizeof keys[0], FILE_MAX_BYTES = 65536, LINE_MAX_BYTES = 1024 };

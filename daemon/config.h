@@ -10,7 +10,8 @@ enum {
     BEAMD_ENDPOINT_BYTES = 160,
     BEAMD_RUNTIME_DIR_BYTES = 80,
     BEAMD_MODEL_FILE_BYTES = 512, /* as long as a text on the wire may be, and a zero */
-    BEAMD_CLUSTERS_MAX = 1024     /* the most that clusters_max may be */
+    BEAMD_PATH_BYTES = 512,
+    BEAMD_CLUSTERS_MAX = 1024 /* the most that clusters_max may be */
 };
 
 typedef struct beamd_config {
@@ -19,10 +20,28 @@ typedef struct beamd_config {
     char beams_endpoint[BEAMD_ENDPOINT_BYTES];
     char control_endpoint[BEAMD_ENDPOINT_BYTES];
     char metrics_endpoint[BEAMD_ENDPOINT_BYTES];
+    char telemetry_endpoint[BEAMD_ENDPOINT_BYTES];
+    char curve_dir[BEAMD_PATH_BYTES];
+    char state_dir[BEAMD_PATH_BYTES];
+    long long state_ms;
+    long long connections_max;
+    long long telemetry_ms;
     char model_file[BEAMD_MODEL_FILE_BYTES];
     char solve_method[16];
     long long refine_iterations;
     long long workers;
+    long long batch_max;
+    long long batch_wait_us;
+    char worker_cpus[64];
+    char loop_cpu[16];
+    char io_cpu[16];
+    long long realtime_priority;
+    char lock_memory[8];
+    long long spin_us;
+    long long backend_failures;
+    long long backend_retry_ms;
+    long long backend_retry_max_ms;
+    long long hang_ms;
     long long clusters_max;
     long long users_max;
     long long cluster_memory_mib;
@@ -36,6 +55,8 @@ typedef struct beamd_config {
     long long deadline_max_ms;
     long long deadline_margin_us;
     long long valid_ms;
+    long long csi_age_limit_ms;
+    char csi_age_action[8];
     long long resolve_after_ms;
     long long ideal_refresh_ms;
     double tradeoff;
@@ -46,6 +67,7 @@ typedef struct beamd_config {
     long long metrics_connections;
     char log_level[16];
     long long log_per_second;
+    char fault[128]; /* tests only: refused unless built with BEAMD_FAULTS */
 } beamd_config;
 
 typedef struct beamd_config_error {

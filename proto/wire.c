@@ -32,6 +32,11 @@ static const struct {
     {BEAM_WIRE_CLUSTER_LIST_REQUEST, &beamd__cluster_list_request__descriptor},
     {BEAM_WIRE_MODEL_GET, &beamd__model_get__descriptor},
     {BEAM_WIRE_MODEL_RELOAD, &beamd__model_reload__descriptor},
+    {BEAM_WIRE_FRONT_REQUEST, &beamd__front_request__descriptor},
+    {BEAM_WIRE_CONFIG_GET, &beamd__config_get__descriptor},
+    {BEAM_WIRE_CONFIG_RELOAD, &beamd__config_reload__descriptor},
+    {BEAM_WIRE_LOG_LEVEL_SET, &beamd__log_level_set__descriptor},
+    {BEAM_WIRE_DRAIN, &beamd__drain__descriptor},
     {BEAM_WIRE_ACK, &beamd__ack__descriptor},
     {BEAM_WIRE_ERROR, &beamd__error__descriptor},
     {BEAM_WIRE_SOLUTION, &beamd__solution__descriptor},
@@ -39,6 +44,10 @@ static const struct {
     {BEAM_WIRE_STATUS_REPLY, &beamd__status_reply__descriptor},
     {BEAM_WIRE_CLUSTER_LIST_REPLY, &beamd__cluster_list_reply__descriptor},
     {BEAM_WIRE_MODEL_REPLY, &beamd__model_reply__descriptor},
+    {BEAM_WIRE_SOLUTION_SET, &beamd__solution_set__descriptor},
+    {BEAM_WIRE_FRONT_REPLY, &beamd__front_reply__descriptor},
+    {BEAM_WIRE_CONFIG_REPLY, &beamd__config_reply__descriptor},
+    {BEAM_WIRE_TELEMETRY, &beamd__telemetry__descriptor},
 };
 
 int beam_wire_fail(beam_wire_error *err, Beamd__ErrorCode code, const char *field,
