@@ -1,9 +1,8 @@
-/* One cluster: its latest CSI and targets, the memory of its solver, its last answer, and who waits
- * for the next one. All memory is taken at registration. */
+/* One cluster: its latest CSI (per subband) and targets, its preferences, its last answers, and who
+ * waits for the next one. All memory is taken at registration. */
 #ifndef BEAMD_CLUSTER_H
 #define BEAMD_CLUSTER_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,25 +10,32 @@
 #include "beam/beam.h"
 #include "histogram.h"
 #include "model.h"
-#include "pool.h"
+#include "task.h"
 #include "wire.h"
 
-enum { BEAMD_IDENTITY_BYTES = 255 /* of a ZeroMQ peer */ };
+enum {
+    BEAMD_IDENTITY_BYTES = 255, /* of a ZeroMQ peer */
+    BEAMD_PENDING_MAX = 4,      /* requests of one cluster that wait, for different subbands */
+    BEAMD_TASKS_MAX = 8         /* of one request, on as many threads */
+};
 
-/* A scene of as many users as there are now, in memory for as many as there may be. */
-typedef struct beamd_view {
-    beam_scene scene;
-    uint64_t *user_id; /* [max_users] */
-    void *memory;
-    size_t size;
-} beamd_view;
+/* Which subbands: bit b of word b / 64. */
+typedef struct beamd_bands {
+    uint64_t word[(BEAM_WIRE_MAX_SUBBANDS + 63) / 64];
+} beamd_bands;
 
-/* Likewise a design. */
-typedef struct beamd_held_design {
-    beam_design design;
-    void *memory;
-    size_t size;
-} beamd_held_design;
+static inline void beamd_bands_add(beamd_bands *set, int b)
+{
+    set->word[b / 64] |= UINT64_C(1) << (b % 64);
+}
+static inline void beamd_bands_remove(beamd_bands *set, int b)
+{
+    set->word[b / 64] &= ~(UINT64_C(1) << (b % 64));
+}
+static inline bool beamd_bands_has(const beamd_bands *set, int b)
+{
+    return set->word[b / 64] >> (b % 64) & 1;
+}
 
 /* Who waits for an answer. identity_bytes 0: nobody in particular, the answer is published only. */
 typedef struct beamd_request {
@@ -42,179 +48,153 @@ typedef struct beamd_request {
     uint64_t received_ns;
     uint64_t queued_ns;
     uint64_t deadline_ns;
+    bool has_sender_estimate;
+    int64_t sender_offset_ns; /* estimate: daemon's clock less the sender's */
+    uint64_t transit_ns;      /* estimate: beyond the fastest one seen */
+    beamd_bands bands;        /* that the answer is to have */
 } beamd_request;
 
-typedef struct beamd_cluster beamd_cluster;
+/* The latest channels of one subband, of the present users. */
+typedef struct beamd_band {
+    bool present;
+    beam_complex *channel; /* [L][U][N] */
+    double *error_radius;  /* [L][U], when it was estimated */
+    uint64_t csi_sequence;
+    uint64_t measured_ns; /* receipt less the age that the sender gave, daemon's clock */
+    uint64_t generation;  /* grows with every CSI of this subband */
+    /* the best rate known for it */
+    bool has_ideal;
+    double wsr_ideal_bps_hz;
+    uint64_t ideal_at_ns, ideal_users_generation, ideal_generation;
+} beamd_band;
 
-/* Why the iterative solver answered although the network is configured. */
-typedef enum beamd_fallback {
-    BEAMD_FALLBACK_NONE = 0,
-    BEAMD_FALLBACK_NO_MODEL = 1,  /* none is loaded */
-    BEAMD_FALLBACK_SENSING = 2,   /* a coupled sensing model */
-    BEAMD_FALLBACK_MIN_RATES = 3, /* a user has a minimum rate */
-    BEAMD_FALLBACK_SIZE = 4,      /* an mlp of another size */
-    BEAMD_FALLBACK_MEMORY = 5,  /* no room for the layers of the model loaded since registration */
-    BEAMD_FALLBACK_NUMERIC = 6, /* no finite answer of the network */
-    BEAMD_FALLBACKS = 7
-} beamd_fallback;
-
-/* One solution. While it is under way it belongs to the solver thread, else to the loop. */
-typedef struct beamd_solve_job {
-    beamd_job job; /* first */
-    beamd_cluster *cluster;
-    const atomic_bool *abandon; /* set when the daemon ends: stop as soon as possible */
-    /* in */
-    beamd_view view;
-    beamd_request request;
-    uint64_t csi_sequence, target_sequence, target_time_ns;
-    uint64_t users_generation, csi_generation;
+/* A preference by name; the unnamed one has an empty name. */
+typedef struct beamd_named {
+    char name[BEAM_WIRE_MAX_PREFERENCE_NAME_BYTES + 1];
     double tradeoff;
-    int iterations;
-    double tolerance;
-    beamd_model *model; /* held while the job is under way; NULL: none */
-    bool use_network;   /* configured */
-    int refine;
-    uint64_t stop_at_ns; /* of the solver, on the daemon's clock */
-    bool need_sensing_end, need_rate_end;
-    bool warm_given;
-    beamd_held_design warm;
-    Beamd__ElementType element;
-    beam_ideal ideal; /* in and out */
-    /* out */
-    beamd_held_design out; /* as sent: rounded to the element type */
-    beam_code code;
-    beam_error error;
-    beam_result result;
-    beamd_fallback fallback;
-    beam_quality quality; /* of `out`, exact */
-    double merit;         /* of `out` */
-    bool rate_end_cut;    /* time ran out while the best rate was computed */
-    bool below_classical; /* the solver's answer was worse than the classical one: our bug */
-    int sensing_columns;  /* most of any station */
-    unsigned char *beam_bytes, *sensing_bytes;
-    size_t beam_size, sensing_size;
-    uint64_t start_ns, end_ns;
-    /* memory that survives */
-    beam_solver *solver;
-    beam_inference *inference; /* NULL: no room for that of `model` */
-    beam_evaluator *evaluator;
-    void *evaluator_memory;
-    size_t evaluator_size;
-    int evaluator_users; /* that it is laid out for, -1: none */
-} beamd_solve_job;
-
-/* The best rate of a cluster, computed again beside the hot path. */
-typedef struct beamd_refresh_job {
-    beamd_job job; /* first */
-    beamd_cluster *cluster;
-    const atomic_bool *abandon;
-    beamd_view view;
-    uint64_t users_generation;
-    uint64_t stop_at_ns;
-    int iterations;
-    double tolerance;
-    beam_ideal ideal; /* in and out */
-    beam_code code;
-    beam_error error;
-    uint64_t start_ns, end_ns;
-    beam_solver *solver;
-} beamd_refresh_job;
+} beamd_named;
 
 struct beamd_cluster {
     char id[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
     beam_dims max; /* users: the most there may be */
+    int subbands;
     int sensing_max;
     double carrier_hz;
-    Beamd__ElementType element;
-    size_t bytes; /* of the block and the network's memory */
+    double error_growth_per_s;
+    beamd_format format; /* of the beams in answers */
+    size_t bytes;        /* of everything that belongs to it, tasks included */
     void *block;
-    void *network; /* of job.inference; larger only after a reload */
-    size_t network_bytes;
 
-    beamd_view live, next; /* next: under construction, swapped in when valid */
-    beam_complex *decoded; /* [L][max users][N] */
+    /* what is known */
+    beamd_view live, next;  /* users, stations, targets; `next` under construction, swapped in when
+                               valid. Their scenes' channels are those of a subband */
+    beamd_band *band;       /* [subbands] */
+    beamd_band *fresh;      /* [subbands], of the message being decoded: swapped in when valid */
     bool has_csi, has_targets;
     uint64_t csi_sequence, target_sequence, target_time_ns;
-    uint64_t users_generation; /* grows when the set of users or a weight changes */
-    uint64_t csi_generation;   /* grows with every CSI */
+    uint64_t users_generation;  /* grows when the set of users or a weight changes */
+    uint64_t target_generation; /* grows with every target update */
+    double crlb_min_m2;         /* of ... */
+    uint64_t sensing_generation; /* ... this target_generation, 0: not known yet */
+    double *sensing_rows; /* the least-CRLB rows of that geometry, for solvers that have not got
+                             them */
+    bool has_sensing_rows;
 
-    bool has_preference;
+    bool has_preference; /* else the default's trade-off */
     double tradeoff;
+    beamd_named named[BEAM_WIRE_MAX_PREFERENCES];
+    int named_count; /* 0: the unnamed one alone */
 
-    beamd_request pending;
-    int ready_at; /* index in the core's ready list, -1: not there */
-    bool solving, refreshing;
-    bool gone;               /* unregistered while a job was under way: freed when that ends */
+    /* who waits: core_schedule.c */
+    beamd_request pending[BEAMD_PENDING_MAX]; /* oldest first */
+    int pending_count;
+    beamd_request active;  /* being solved */
+    beamd_bands open;      /* of active: not yet given to a thread */
+    beamd_bands done;      /* of active: solved */
+    beamd_bands checked;   /* of active: an answer of the spare task is there */
+    uint64_t ticket;       /* of active; tasks of an earlier one are too late */
+    int open_at;           /* index in the core's list of clusters with work, -1: not there */
+    int under_way;         /* tasks of any ticket, the spare one included */
+    bool refreshing;
+    bool gone;               /* unregistered while jobs were under way: freed when they end */
     uint64_t resolve_due_ns; /* 0: nothing to solve without a request */
 
-    bool has_ideal, sensing_stale;
-    bool without_room; /* for the layers of the model: said once */
-    beam_ideal ideal;
-    uint64_t ideal_at_ns, ideal_users_generation, ideal_csi_generation;
+    beamd_task *task[BEAMD_TASKS_MAX];
+    int tasks;
+    beamd_task *spare; /* for the check when a thread does not come back in time */
 
-    beamd_solve_job job;
-    beamd_refresh_job refresh;
-    beamd_held_design last; /* the last answer, start of the next */
-    uint64_t *last_user_id;
-    bool has_last;
+    beamd_answer **last;  /* [subbands x BEAM_WIRE_MAX_PREFERENCES]: as sent, starts of the next */
+    beamd_answer **check; /* likewise, of the spare task, for the active request */
 
-    unsigned char *frame; /* the last Solution as published; room for `repeat` */
+    unsigned char *frame; /* the last answer as published; room for `repeat` */
     size_t frame_bytes, frame_capacity;
-    /* of the last answer, for status and metrics */
-    double last_wsr_worst_case_bps_hz, last_crlb_m2;
-    bool last_crlb_valid;
-    beam_method last_method;
-    uint64_t last_sent_ns;
+    bool without_room; /* for the layers of the model: said once */
+
+    /* measured: nanoseconds of one problem by backend, mean and mean deviation */
+    double service_ns[BEAMD_BACKENDS], service_deviation_ns[BEAMD_BACKENDS];
 
     uint64_t csi_received, solutions, superseded, refused, deadlines_missed;
+    uint64_t by_service[BEAMD_SERVICES];
+    uint64_t last_sent_ns;
     beamd_histogram latency;
+    uint64_t changed, saved; /* counts changes; what the state on disk has */
 };
 
 /* What a registration may ask for. */
 typedef struct beamd_cluster_limits {
     int users_max;
+    int threads;       /* tasks of one request */
     size_t bytes_max;  /* of one cluster */
     size_t bytes_left; /* of all */
 } beamd_cluster_limits;
 
-/* model: in use, NULL: none. NULL: *err names the field. */
+/* NULL: *err names the field. */
 beamd_cluster *beamd_cluster_create(const char *id, const Beamd__RegisterCluster *message,
-                                    const beamd_model *model, const beamd_cluster_limits *limits,
-                                    beam_wire_error *err);
+                                    const beamd_cluster_limits *limits, beam_wire_error *err);
+/* With no task of its own under way. */
 void beamd_cluster_destroy(beamd_cluster **self);
-/* With no job under way: makes room for the layers of `model` (NULL: none), if there is not enough.
- * -1: not within the limits; job.inference is then NULL. */
-int beamd_cluster_make_room(beamd_cluster *self, const beamd_model *model,
-                            const beamd_cluster_limits *limits, beam_wire_error *err);
 
-/* Lays the view's scene out for these sizes, zeroed. */
-int beamd_view_lay(beamd_view *view, const beam_dims *dims, beam_wire_error *err);
-
-/* Each either takes everything over or changes nothing and names the field: 0 or -1. */
-int beamd_cluster_set_csi(beamd_cluster *self, const Beamd__CsiUpdate *message,
+/* Each either takes everything over or changes nothing and names the field: 0 or -1. now_ns: of
+ * receipt. *bands (may be NULL): the subbands that changed. */
+int beamd_cluster_set_csi(beamd_cluster *self, uint64_t now_ns, uint64_t sequence,
+                          const Beamd__CsiUpdate *message, beamd_bands *bands,
                           beam_wire_error *err);
-int beamd_cluster_join(beamd_cluster *self, const Beamd__UsersJoin *message, beam_wire_error *err);
-int beamd_cluster_leave(beamd_cluster *self, const Beamd__UsersLeave *message,
-                        beam_wire_error *err);
+int beamd_cluster_join(beamd_cluster *self, uint64_t now_ns, uint64_t sequence,
+                       const Beamd__UsersJoin *message, beamd_bands *bands, beam_wire_error *err);
+int beamd_cluster_leave(beamd_cluster *self, uint64_t sequence, const Beamd__UsersLeave *message,
+                        beamd_bands *bands, beam_wire_error *err);
 int beamd_cluster_set_targets(beamd_cluster *self, const Beamd__TargetUpdate *message,
                               beam_wire_error *err);
 
-/* Copies the present state into the job, with the last answer as the start where every user had a
- * beam in it. Cannot fail: sizes were fixed at registration. */
-void beamd_cluster_snapshot(beamd_cluster *self);
-void beamd_cluster_snapshot_refresh(beamd_cluster *self);
+/* Names and trade-offs that an answer has now, in order; `fallback` is the default's trade-off.
+ * Returns how many, at least 1. */
+int beamd_cluster_preferences(const beamd_cluster *self, double fallback,
+                              beamd_named out[BEAM_WIRE_MAX_PREFERENCES]);
+/* A name of 1 to 31 letters, digits, '.', '_', '-'. */
+bool beamd_preference_name_valid(const char *name);
+/* Trade-off in [0,1], or NaN. */
+double beamd_tradeoff_of(const Beamd__Preference *preference);
 
-/* Makes the job's design the last one. */
-void beamd_cluster_keep(beamd_cluster *self);
+/* Index of a problem in `last` and `check`. */
+static inline int beamd_problem_index(int band, int preference)
+{
+    return band * BEAM_WIRE_MAX_PREFERENCES + preference;
+}
+
+/* Copies the present state of task->subband[0 .. subbands) and of the preferences into the task,
+ * with the last answers as starts where every user had a beam in them. Radii are enlarged by the
+ * age at now_ns. Cannot fail: sizes were fixed at registration. */
+void beamd_cluster_snapshot(beamd_cluster *self, beamd_task *task, uint64_t now_ns,
+                            double default_tradeoff);
+/* A task that came back: its answers of band i, preference p become those of `into` (last or
+ * check), the task gets the old ones: pointers are exchanged. */
+void beamd_cluster_take(beamd_cluster *self, beamd_task *task, beamd_answer **into);
+/* The normalising values as the task left them. */
+void beamd_cluster_take_ideal(beamd_cluster *self, const beamd_task *task, uint64_t now_ns);
+/* In place of a task that will not come back: new memory of the same size. -1: there is none. */
+int beamd_cluster_replace_task(beamd_cluster *self, beamd_task *lost, beam_wire_error *err);
 
 /* The engine's error as one of the wire. */
 int beamd_engine_error(beam_wire_error *err, const beam_error *from);
-
-/* Engine preference of a message: trade-off in [0,1], or NaN. */
-double beamd_tradeoff_of(const Beamd__Preference *preference);
-
-/* On a solver thread. */
-void beamd_solve_run(beamd_job *job);
-void beamd_refresh_run(beamd_job *job);
 
 #endif

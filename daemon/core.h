@@ -1,10 +1,10 @@
-/* The daemon without its sockets, threads and clock: messages and finished jobs go in, replies,
- * publications and jobs come out through a struct of functions. Single-threaded; every entry point
- * takes the time. */
+/* The daemon without its sockets, threads and clock: step(core, now, event) -> actions. Events are
+ * messages, subscriptions, finished jobs and the passing of time; actions go out through a struct of
+ * functions, and the time at which the core wants to be called again is returned. Single-threaded.
+ * The real loop (service*.c) drives it, and so does a simulator with its own clock (tests/sim). */
 #ifndef BEAMD_CORE_H
 #define BEAMD_CORE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,64 +15,103 @@
 
 typedef enum beamd_channel { BEAMD_CHANNEL_CSI = 0, BEAMD_CHANNEL_CONTROL = 1 } beamd_channel;
 
+/* What a peer may do: by its key (CURVE), or everything where the file mode guards the socket. */
+enum {
+    BEAMD_ROLE_CSI = 1,      /* register clusters, send CSI, targets, users */
+    BEAMD_ROLE_OBSERVER = 2, /* read: status, clusters, preferences, configuration, fronts */
+    BEAMD_ROLE_OPERATOR = 4, /* and change: preferences, models, configuration, drain */
+    BEAMD_ROLE_ALL = 7
+};
+
+typedef struct beamd_peer {
+    const void *identity; /* of the ROUTER */
+    size_t identity_bytes;
+    unsigned roles;
+    const char *user; /* for the audit line: the name of its key, "local" */
+} beamd_peer;
+
+/* Threads by their work. */
+typedef enum beamd_crew {
+    BEAMD_CREW_SOLVE = 0,
+    BEAMD_CREW_RESCUE = 1,     /* one thread: checks what another one does not bring back in time */
+    BEAMD_CREW_BACKGROUND = 2, /* best rates, fronts */
+    BEAMD_CREW_READ = 3,       /* files */
+    BEAMD_CREWS = 4
+} beamd_crew;
+
+typedef enum beamd_event_kind {
+    BEAMD_EVENT_MESSAGE = 0,    /* from a peer of a ROUTER */
+    BEAMD_EVENT_SUBSCRIBED = 1, /* to a prefix of the beams' topics */
+    BEAMD_EVENT_DONE = 2,       /* a job came back */
+    BEAMD_EVENT_TIME = 3,       /* the time that a step returned has come; harmless at any other */
+    BEAMD_EVENT_DRAIN = 4,      /* updates are refused from now on; what was accepted is answered */
+    BEAMD_EVENT_ABANDON = 5,    /* gives up: waiting requests are refused, jobs told to end */
+    BEAMD_EVENT_MODEL = 6       /* reads the configured model again */
+} beamd_event_kind;
+
+typedef struct beamd_event {
+    beamd_event_kind kind;
+    /* MESSAGE */
+    beamd_channel channel;
+    beamd_peer peer;
+    const void *frame; /* MESSAGE; SUBSCRIBED: the prefix */
+    size_t bytes;
+    unsigned frames; /* how many followed the identity; other than 1 is refused */
+    /* DONE */
+    beamd_job *job;
+} beamd_event;
+
 /* What the core asks of the world. */
-typedef struct beamd_core_io {
+typedef struct beamd_actions {
     void *arg;
-    uint64_t (*clock_ns)(void *arg); /* for the stages within one entry */
+    uint64_t (*clock_ns)(void *arg); /* for the stages within one step */
     /* False: the peer is gone or its queue full. */
     bool (*reply)(void *arg, beamd_channel channel, const void *identity, size_t identity_bytes,
                   const unsigned char *frame, size_t bytes);
     bool (*publish)(void *arg, const void *topic, size_t topic_bytes, const unsigned char *frame,
                     size_t bytes);
-    bool (*can_solve)(void *arg);
-    bool (*solve)(void *arg, beamd_job *job); /* after can_solve said yes */
-    bool (*can_refresh)(void *arg);
-    bool (*refresh)(void *arg, beamd_job *job);
-    bool (*read_model)(void *arg, beamd_job *job); /* one at a time */
-} beamd_core_io;
+    unsigned (*free_threads)(void *arg, beamd_crew crew);
+    bool (*submit)(void *arg, beamd_crew crew, beamd_job *job); /* after free_threads said yes */
+    /* The thread that runs this job is lost; another takes its place. False: there is none. */
+    bool (*replace_thread)(void *arg, beamd_crew crew, const beamd_job *job);
+    /* ConfigReload, ConfigGet, LogLevelSet, Drain: what is outside the core. Fill in a reply, or
+     * return -1 with *err. */
+    int (*config_reload)(void *arg, bool check_only, Beamd__ConfigReply *reply,
+                         beam_wire_error *err);
+    int (*log_level)(void *arg, const char *level, beam_wire_error *err);
+    void (*drain)(void *arg);
+} beamd_actions;
 
 typedef struct beamd_core beamd_core;
 
-/* config: must outlive the core; reloadable keys may change between entries. NULL without memory.
- */
-beamd_core *beamd_core_create(const beamd_config *config, const beamd_core_io *io, uint64_t now_ns);
+/* config: must outlive the core; reloadable keys may change between steps. threads: of
+ * BEAMD_CREW_SOLVE. NULL without memory. */
+beamd_core *beamd_core_create(const beamd_config *config, const beamd_actions *actions,
+                              uint64_t now_ns);
 /* With no job under way. */
 void beamd_core_destroy(beamd_core **self);
 
-beamd_metrics *beamd_core_metrics(beamd_core *self);
+/* Handles one event. Returns when BEAMD_EVENT_TIME is wanted next, on the same clock; UINT64_MAX:
+ * not at all. */
+uint64_t beamd_core_step(beamd_core *self, uint64_t now_ns, const beamd_event *event);
 
+beamd_metrics *beamd_core_metrics(beamd_core *self);
 /* At the start: takes the hold over. NULL: none. */
 void beamd_core_set_model(beamd_core *self, beamd_model *model);
-/* Reads the configured model again, because its file or the setting may have changed. */
-void beamd_core_reread_model(beamd_core *self);
 
-/* One frame from a peer of a ROUTER. frames: how many followed the identity; other than 1 is
- * refused. */
-void beamd_core_message(beamd_core *self, uint64_t now_ns, beamd_channel channel,
-                        const void *identity, size_t identity_bytes, const void *frame,
-                        size_t bytes, unsigned frames);
-/* A subscription to `prefix` arrived: the last solutions that match are published again. */
-void beamd_core_subscribed(beamd_core *self, const void *prefix, size_t bytes);
-/* A job came back. */
-void beamd_core_done(beamd_core *self, uint64_t now_ns, beamd_job *job);
-/* Now and then (20 ms): solves that targets or a preference made due, refreshes of the best rate.
- */
-void beamd_core_tick(beamd_core *self, uint64_t now_ns);
-
-/* From now on updates are refused with ERROR_DRAINING; what was accepted is still answered. */
-void beamd_core_drain(beamd_core *self);
 /* Nothing accepted is without an answer. */
 bool beamd_core_idle(const beamd_core *self);
-/* Gives up: waiting requests are answered ERROR_DRAINING, jobs under way are told to end. */
-void beamd_core_abandon(beamd_core *self, uint64_t now_ns);
-
 unsigned beamd_core_clusters(const beamd_core *self);
-unsigned beamd_core_jobs(const beamd_core *self); /* under way, refreshes included */
-/* Clusters waiting for a thread. */
-unsigned beamd_core_ready(const beamd_core *self);
+unsigned beamd_core_jobs(const beamd_core *self); /* under way, of all crews */
+/* Clusters with work that no thread has yet. */
+unsigned beamd_core_waiting(const beamd_core *self);
 void beamd_core_gauges(const beamd_core *self, uint64_t now_ns, beamd_gauges *gauges);
 /* At most `most` clusters in the order of their ids; returns how many were written. */
 size_t beamd_core_cluster_gauges(const beamd_core *self, uint64_t now_ns, beamd_cluster_gauge *out,
                                  size_t most);
+/* The i-th cluster in the order of their ids, for the state on disk; NULL beyond the last. */
+beamd_cluster *beamd_core_cluster_at(beamd_core *self, unsigned i);
+/* At the start: a cluster from the state on disk. Takes it over; false: its id is there already. */
+bool beamd_core_restore(beamd_core *self, beamd_cluster *cluster);
 
 #endif
