@@ -68,6 +68,21 @@ typedef struct beamd_band {
     uint64_t ideal_at_ns, ideal_users_generation, ideal_generation;
 } beamd_band;
 
+/* How much is done for a problem. */
+typedef enum beamd_effort {
+    BEAMD_EFFORT_FULL = 0,    /* network and refinement */
+    BEAMD_EFFORT_NETWORK = 1, /* network alone */
+    BEAMD_EFFORT_SOLVER = 2,
+    BEAMD_EFFORT_CHECK = 3,
+    BEAMD_EFFORT_NONE = 4, /* there is no time for anything */
+    BEAMD_EFFORTS = 4
+} beamd_effort;
+
+/* Exponentially weighted. */
+typedef struct beamd_service_time {
+    double mean_ns, deviation_ns; /* 0: not measured yet */
+} beamd_service_time;
+
 /* A preference by name; the unnamed one has an empty name. */
 typedef struct beamd_named {
     char name[BEAM_WIRE_MAX_PREFERENCE_NAME_BYTES + 1];
@@ -130,8 +145,9 @@ struct beamd_cluster {
     size_t frame_bytes, frame_capacity;
     bool without_room; /* for the layers of the model: said once */
 
-    /* measured: nanoseconds of one problem by backend, mean and mean deviation */
-    double service_ns[BEAMD_BACKENDS], service_deviation_ns[BEAMD_BACKENDS];
+    beamd_service_time service[BEAMD_EFFORTS]; /* of one problem, measured */
+    bool hedged;                               /* the spare task has been sent for `active` */
+    uint64_t wait_until_ns;                    /* of active: for others to share its batch */
 
     uint64_t csi_received, solutions, superseded, refused, deadlines_missed;
     uint64_t by_service[BEAMD_SERVICES];

@@ -166,6 +166,8 @@ typedef struct beamd_batch {
     beamd_model *model; /* held while under way; NULL: none */
     beamd_task *task[BEAMD_BATCH_TASKS];
     unsigned tasks, problems;
+    int effort;           /* beamd_effort */
+    uint64_t deadline_ns; /* the latest of its requests: long after it the thread is lost */
     beamd_room room[BEAMD_ROOMS];
     beam_inference *inference; /* of the sizes at hand; NULL: no room */
     uint64_t batches;
