@@ -59,9 +59,10 @@ typedef struct beamd_band {
     bool present;
     beam_complex *channel; /* [L][U][N] */
     double *error_radius;  /* [L][U], when it was estimated */
-    uint64_t csi_sequence;
-    uint64_t measured_ns; /* receipt less the age that the sender gave, daemon's clock */
-    uint64_t generation;  /* grows with every CSI of this subband */
+    uint64_t csi_sequence; /* of the message that gave it its present state, users included */
+    uint64_t measured_ns;  /* receipt less the age that the sender gave, daemon's clock; of the
+                              oldest channel after a join */
+    uint64_t generation;   /* grows with every CSI of this subband */
     /* the best rate known for it */
     bool has_ideal;
     double wsr_ideal_bps_hz;
@@ -101,35 +102,39 @@ struct beamd_cluster {
     void *block;
 
     /* what is known */
-    beamd_view live, next;  /* users, stations, targets; `next` under construction, swapped in when
-                               valid. Their scenes' channels are those of a subband */
-    beamd_band *band;       /* [subbands] */
-    beamd_band *fresh;      /* [subbands], of the message being decoded: swapped in when valid */
+    beamd_view live, next; /* users, stations, targets; `next` under construction, swapped in when
+                              valid. Their scenes' channels are those of subband 0 */
+    beamd_band *band;      /* [subbands] */
+    beamd_band *fresh;     /* [subbands], of the message being decoded: swapped in when valid */
+    beam_complex *decoded; /* [L][U][N], channels of users that join */
     bool has_csi, has_targets;
     uint64_t csi_sequence, target_sequence, target_time_ns;
-    uint64_t users_generation;  /* grows when the set of users or a weight changes */
-    uint64_t target_generation; /* grows with every target update */
-    double crlb_min_m2;         /* of ... */
+    uint64_t users_generation;   /* grows when the set of users or a weight changes */
+    uint64_t target_generation;  /* grows with every target update */
+    double crlb_min_m2;          /* of ... */
     uint64_t sensing_generation; /* ... this target_generation, 0: not known yet */
     double *sensing_rows; /* the least-CRLB rows of that geometry, for solvers that have not got
-                             them */
+                             them (beam_solver_export_sensing) */
     bool has_sensing_rows;
+    uint64_t sensing_ns; /* that computing them took last, 0: not measured */
+    beamd_refresh_job *refresh;
 
     bool has_preference; /* else the default's trade-off */
     double tradeoff;
     beamd_named named[BEAM_WIRE_MAX_PREFERENCES];
-    int named_count; /* 0: the unnamed one alone */
+    int named_count;      /* 0: the unnamed one alone */
+    int preferences_room; /* that there is memory for */
 
     /* who waits: core_schedule.c */
     beamd_request pending[BEAMD_PENDING_MAX]; /* oldest first */
     int pending_count;
-    beamd_request active;  /* being solved */
-    beamd_bands open;      /* of active: not yet given to a thread */
-    beamd_bands done;      /* of active: solved */
-    beamd_bands checked;   /* of active: an answer of the spare task is there */
-    uint64_t ticket;       /* of active; tasks of an earlier one are too late */
-    int open_at;           /* index in the core's list of clusters with work, -1: not there */
-    int under_way;         /* tasks of any ticket, the spare one included */
+    beamd_request active; /* being solved */
+    beamd_bands open;     /* of active: not yet given to a thread */
+    beamd_bands done;     /* of active: solved */
+    beamd_bands checked;  /* of active: an answer of the spare task is there */
+    uint64_t ticket;      /* of active; tasks of an earlier one are too late */
+    int open_at;          /* index in the core's list of clusters with work, -1: not there */
+    int under_way;        /* tasks of any ticket, the spare one included */
     bool refreshing;
     bool gone;               /* unregistered while jobs were under way: freed when they end */
     uint64_t resolve_due_ns; /* 0: nothing to solve without a request */
@@ -164,14 +169,16 @@ typedef struct beamd_cluster_limits {
     size_t bytes_left; /* of all */
 } beamd_cluster_limits;
 
-/* NULL: *err names the field. */
+/* NULL: *err names the field. A cluster without targets yet, users and CSI. */
 beamd_cluster *beamd_cluster_create(const char *id, const Beamd__RegisterCluster *message,
                                     const beamd_cluster_limits *limits, beam_wire_error *err);
-/* With no task of its own under way. */
+/* With no task of its own and no refresh under way. */
 void beamd_cluster_destroy(beamd_cluster **self);
 
 /* Each either takes everything over or changes nothing and names the field: 0 or -1. now_ns: of
- * receipt. *bands (may be NULL): the subbands that changed. */
+ * receipt. sequence: the caller has seen to it that it grows. *bands (may be NULL): the subbands
+ * that are to be answered for: those in the message; all when users came, went or have another
+ * weight, station or minimum rate. New noise alone holds for all subbands without a new answer. */
 int beamd_cluster_set_csi(beamd_cluster *self, uint64_t now_ns, uint64_t sequence,
                           const Beamd__CsiUpdate *message, beamd_bands *bands,
                           beam_wire_error *err);
@@ -191,10 +198,27 @@ bool beamd_preference_name_valid(const char *name);
 /* Trade-off in [0,1], or NaN. */
 double beamd_tradeoff_of(const Beamd__Preference *preference);
 
-/* Index of a problem in `last` and `check`. */
+/* Adds or changes a named preference: takes the memory for its answers. For the loop's thread,
+ * tasks may be under way. Validates the name. The trade-off is in [0,1]. */
+int beamd_cluster_name_preference(beamd_cluster *self, const char *name, double tradeoff,
+                                  const beamd_cluster_limits *limits, beam_wire_error *err);
+int beamd_cluster_remove_preference(beamd_cluster *self, const char *name, beam_wire_error *err);
+
+/* Index of a problem in `last` and `check`. Preference p is the p-th of
+ * beamd_cluster_preferences(), also after preferences were added or removed. */
 static inline int beamd_problem_index(int band, int preference)
 {
     return band * BEAM_WIRE_MAX_PREFERENCES + preference;
+}
+
+/* Beyond this the least-CRLB rows of new targets are computed beside the answers. */
+#define BEAMD_SENSING_SLOW_NS UINT64_C(500000)
+/* The rows known are of earlier targets and solved with all the same: a refresh with `sensing_only`
+ * is wanted. Where computing them is fast, the next answer does it. */
+static inline bool beamd_cluster_wants_sensing(const beamd_cluster *self)
+{
+    return self->has_sensing_rows && self->sensing_ns > BEAMD_SENSING_SLOW_NS &&
+           self->sensing_generation != self->target_generation;
 }
 
 /* Copies the present state of task->subband[0 .. subbands) and of the preferences into the task,
@@ -203,11 +227,26 @@ static inline int beamd_problem_index(int band, int preference)
 void beamd_cluster_snapshot(beamd_cluster *self, beamd_task *task, uint64_t now_ns,
                             double default_tradeoff);
 /* A task that came back: its answers of band i, preference p become those of `into` (last or
- * check), the task gets the old ones: pointers are exchanged. */
+ * check), the task gets the old ones: pointers are exchanged. Only answers that are `present` go
+ * over, those that failed (answer->code) stay in the task; preferences are matched by name, and one
+ * that was removed meanwhile gets lost. Answers of other users or CSI than now are taken as well:
+ * they say whose they are. */
 void beamd_cluster_take(beamd_cluster *self, beamd_task *task, beamd_answer **into);
-/* The normalising values as the task left them. */
+/* The normalising values as the task left them, where they still fit; rates are raised to any
+ * answer that beats them. Before beamd_cluster_take. */
 void beamd_cluster_take_ideal(beamd_cluster *self, const beamd_task *task, uint64_t now_ns);
-/* In place of a task that will not come back: new memory of the same size. -1: there is none. */
+/* self->refresh for subband `band`: its best rate, or with sensing_only the least-CRLB rows of the
+ * present targets. The caller sets stop_at_ns, iterations, tolerance and abandon. Not while
+ * self->refreshing. */
+void beamd_cluster_snapshot_refresh(beamd_cluster *self, int band, bool sensing_only,
+                                    uint64_t now_ns);
+/* What self->refresh found, where it still fits; whether it failed is in its `code`. */
+void beamd_cluster_take_refresh(beamd_cluster *self, uint64_t now_ns);
+
+/* In place of a task that will not come back: new memory of the same size, lost->cluster becomes
+ * NULL and `lost` is the caller's, to be freed with beamd_task_destroy when its thread is back.
+ * -1: there is no memory, and the cluster has one task less (the last one takes its place; without
+ * any, or without a spare, it is as before: the lost one stays and cannot be used yet). */
 int beamd_cluster_replace_task(beamd_cluster *self, beamd_task *lost, beam_wire_error *err);
 
 /* The engine's error as one of the wire. */
