@@ -132,6 +132,8 @@ struct beamd_cluster {
     beamd_bands open;     /* of active: not yet given to a thread */
     beamd_bands done;     /* of active: solved */
     beamd_bands checked;  /* of active: an answer of the spare task is there */
+    beamd_bands failed;   /* of active: done, and without an answer: `failure` says why */
+    beam_error failure;
     uint64_t ticket;      /* of active; tasks of an earlier one are too late */
     int open_at;          /* index in the core's list of clusters with work, -1: not there */
     int under_way;        /* tasks of any ticket, the spare one included */

@@ -2,18 +2,37 @@
 #ifndef BEAMD_CORE_INTERNAL_H
 #define BEAMD_CORE_INTERNAL_H
 
+#include "backend_health.h"
 #include "core.h"
+
+enum {
+    BEAMD_LOST_MAX = 8, /* threads given up that have not come back */
+    BEAMD_BATCHES_MAX = 64 + BEAMD_LOST_MAX
+};
 
 struct beamd_core {
     const beamd_config *config;
-    beamd_core_io io;
+    beamd_actions act;
     beamd_metrics metrics;
     uint64_t started_ns;
+    uint64_t now_ns; /* of the step under way */
     beamd_cluster **clusters; /* sorted by id */
     unsigned count;
-    beamd_cluster **ready; /* with a request and no job, any order */
-    unsigned ready_count;
-    unsigned jobs_solving, jobs_refreshing;
+    beamd_cluster **open; /* with a request, sorted by its deadline */
+    unsigned open_count;
+    beamd_batch *idle[BEAMD_BATCHES_MAX]; /* one for every solver thread that has none */
+    unsigned idle_count;
+    beamd_batch *away[BEAMD_BATCHES_MAX]; /* under way, the lost ones included */
+    unsigned away_count, lost_count;
+    beamd_batch *rescue_batch;
+    bool rescue_away;
+    beamd_backend_health backend[BEAMD_BACKENDS];
+    beamd_refresh_job *refresh; /* NULL: none under way */
+    unsigned jobs[BEAMD_CREWS];
+    beamd_front_job *front; /* one at a time */
+    beamd_request front_for;
+    uint64_t ticket; /* of the last request activated */
+    struct beamd_clock_offset *offsets; /* NULL: not estimated */
     beamd_model *model; /* NULL: none */
     beamd_model_job reading;
     bool is_reading, reread;   /* reread: the configured one, after that under way */
@@ -23,10 +42,13 @@ struct beamd_core {
     bool has_default_tradeoff; /* set by a message; else the configuration's */
     bool draining;
     atomic_bool abandon;
+    uint64_t housekeeping_ns; /* when it is due next */
     beam_wire_arena arena;
     void *arena_memory;
     unsigned char *out; /* one frame under construction */
     size_t out_capacity;
+    unsigned char *scratch; /* an answer's messages while it is packed; grows at registrations */
+    size_t scratch_bytes;
     Beamd__ClusterStatus *status; /* [clusters_max] */
     Beamd__Preference *status_preference;
     Beamd__ClusterStatus **status_at;
@@ -36,8 +58,7 @@ struct beamd_core {
 /* One message being handled. */
 typedef struct beamd_call {
     beamd_channel channel;
-    const void *identity;
-    size_t identity_bytes;
+    beamd_peer peer;
     beam_wire_header header;
     uint32_t deadline_us;
     uint64_t sender_time_ns;
@@ -48,6 +69,13 @@ typedef struct beamd_call {
 beamd_cluster *beamd_core_find(const beamd_core *self, const char *id);
 void beamd_core_insert(beamd_core *self, beamd_cluster *cluster);
 void beamd_core_erase(beamd_core *self, const beamd_cluster *cluster);
+double beamd_core_default_tradeoff(const beamd_core *self);
+/* The unnamed preference of the cluster, or the default's. NULL: the default's. */
+double beamd_core_tradeoff(const beamd_core *self, const beamd_cluster *cluster);
+/* protobuf-c's texts are not const; packing does not change them. */
+char *beamd_core_text(const char *text);
+
+/* core_reply.c */
 void beamd_core_send(beamd_core *self, beamd_channel channel, const void *identity,
                      size_t identity_bytes, unsigned type, const char *cluster, uint64_t sequence,
                      const ProtobufCMessage *message);
@@ -59,31 +87,82 @@ void beamd_core_refuse_request(beamd_core *self, const beamd_cluster *cluster,
                                const beamd_request *request, const beam_wire_error *err);
 void beamd_core_refuse_on(beamd_core *self, beamd_channel channel, const char *cluster,
                           const beamd_request *request, const beam_wire_error *err);
-double beamd_core_tradeoff(const beamd_core *self, const beamd_cluster *cluster);
+/* What is kept of a call whose answer comes later. */
+beamd_request beamd_core_request(const beamd_core *self, const beamd_call *call);
 
-/* core_schedule.c */
+/* core_queue.c: who waits, until when, and with what a request ends. */
+/* A request for the present state of these subbands: replaces waiting ones that it covers. */
 void beamd_core_enqueue(beamd_core *self, beamd_cluster *cluster, const beamd_request *request);
-void beamd_core_unqueue(beamd_core *self, beamd_cluster *cluster);
-void beamd_core_dispatch(beamd_core *self, uint64_t now_ns);
 /* Something other than CSI changed: solve again if no CSI follows. */
 void beamd_core_make_due(beamd_core *self, beamd_cluster *cluster, uint64_t now_ns);
 void beamd_core_remove(beamd_core *self, beamd_cluster *cluster, const char *why);
+/* Ends the active request with what is there; the next one follows. */
+void beamd_core_finish(beamd_core *self, beamd_cluster *cluster);
+void beamd_core_refuse_all(beamd_core *self, beamd_cluster *cluster, const beam_wire_error *err);
+/* Frees a cluster that is gone when nothing of it is under way any more. */
+void beamd_core_forget(beamd_core *self, beamd_cluster *cluster);
+/* Requests whose last moment has come. */
+void beamd_core_queue_time(beamd_core *self);
+/* Solves that nobody asked for. */
+void beamd_core_queue_due(beamd_core *self);
+uint64_t beamd_core_queue_next_ns(const beamd_core *self);
+/* When no more iterations are to begin, when the spare task is sent, when what is there is sent. */
+uint64_t beamd_core_stop_at_ns(const beamd_core *self, const beamd_cluster *cluster);
+uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *cluster);
 
-/* core_requests.c */
+/* core_schedule.c: batches for the threads. */
+void beamd_core_dispatch(beamd_core *self);
+/* NULL without memory. */
+beamd_batch *beamd_core_new_batch(void);
+void beamd_core_batch_done(beamd_core *self, beamd_batch *batch);
+/* Rescues, and threads that are lost. */
+void beamd_core_schedule_time(beamd_core *self);
+uint64_t beamd_core_schedule_next_ns(const beamd_core *self);
+/* Room for the network on the threads that are idle; the others get it with their next batch. */
+void beamd_core_make_rooms(beamd_core *self, const beam_dims *dims);
+
+/* core_service.c: which effort a request gets, from measured service times. */
+beamd_fallback beamd_core_excluded(const beamd_core *self, const beamd_cluster *cluster);
+beamd_effort beamd_core_choose(const beamd_core *self, const beamd_cluster *cluster,
+                               uint64_t left_ns, bool pressed);
+/* Nanoseconds that `problems` of the cluster take with this effort; 0: not measured yet. */
+double beamd_core_expect_ns(const beamd_cluster *cluster, beamd_effort effort, double problems);
+void beamd_core_measured(beamd_cluster *cluster, beamd_effort effort, double each_ns);
+/* An effort that was not chosen for its time comes a little nearer, so that one bad measurement
+ * does not rule it out for ever. */
+void beamd_core_relax(beamd_cluster *cluster);
+Beamd__Backend beamd_core_backend_of(beamd_effort effort);
+
+/* core_background.c: best rates, sensing rows, fronts. */
+void beamd_core_background(beamd_core *self);
+void beamd_core_refresh_done(beamd_core *self, beamd_refresh_job *job);
+void beamd_core_front(beamd_core *self, const beamd_call *call, const Beamd__FrontRequest *message);
+void beamd_core_front_done(beamd_core *self);
+
+/* core_requests.c, core_control.c */
 void beamd_core_handle(beamd_core *self, beamd_call *call, const ProtobufCMessage *message);
+void beamd_core_control(beamd_core *self, const beamd_call *call, const ProtobufCMessage *message);
+beamd_cluster *beamd_core_find_or_refuse(beamd_core *self, const beamd_call *call);
+void beamd_core_refuse_with(beamd_core *self, const beamd_call *call, Beamd__ErrorCode code,
+                            const char *field, const char *text);
+void beamd_core_ack(beamd_core *self, const beamd_call *call);
 
 /* core_answer.c */
-void beamd_core_answer(beamd_core *self, beamd_cluster *cluster);
+/* The answer to the active request from `last`, `check` and what is held; false: there is nothing.
+ */
+bool beamd_core_answer(beamd_core *self, beamd_cluster *cluster);
+/* Bytes of scratch that an answer of this cluster needs. */
+size_t beamd_core_answer_scratch(const beamd_cluster *cluster);
 
 /* core_model.c */
 void beamd_core_model_get(beamd_core *self, const beamd_call *call);
 void beamd_core_model_reload(beamd_core *self, const beamd_call *call,
                              const Beamd__ModelReload *message);
+void beamd_core_reread_model(beamd_core *self);
 void beamd_core_model_done(beamd_core *self);
+bool beamd_core_uses_network(const beamd_core *self);
 /* METHOD_NETWORK or METHOD_BOBLRBF, as configured. */
 Beamd__Method beamd_core_method(const beamd_core *self);
-/* protobuf-c's texts are not const; packing does not change them. */
-char *beamd_core_text(const char *text);
 /* What a cluster may have, in memory that `counted` bytes of are its own. */
 beamd_cluster_limits beamd_core_limits(const beamd_core *self, size_t counted);
 

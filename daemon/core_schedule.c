@@ -1,307 +1,589 @@
-/* Which cluster is solved next, and what happens when a job comes back. */
-#include <math.h>
+/* Batches for the threads: what is solved next, with which effort, together with what; rescues; and
+ * threads that do not come back. */
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core_internal.h"
 #include "log.h"
 
-static void make_ready(beamd_core *self, beamd_cluster *cluster)
+static uint64_t less(uint64_t a, uint64_t b)
 {
-    if (cluster->ready_at < 0 && !cluster->solving && cluster->pending.present) {
-        cluster->ready_at = (int)self->ready_count;
-        self->ready[self->ready_count++] = cluster;
-    }
+    return a > b ? a - b : 0;
 }
 
-void beamd_core_unqueue(beamd_core *self, beamd_cluster *cluster)
+static bool is_lost(const beamd_batch *batch)
 {
-    if (cluster->ready_at >= 0) {
-        beamd_cluster *last = self->ready[--self->ready_count];
-        self->ready[cluster->ready_at] = last;
-        last->ready_at = cluster->ready_at;
-        cluster->ready_at = -1;
-    }
+    return atomic_load_explicit(&batch->lost, memory_order_relaxed);
 }
 
-void beamd_core_enqueue(beamd_core *self, beamd_cluster *cluster, const beamd_request *request)
+static beamd_task *free_task(const beamd_cluster *c)
 {
-    if (cluster->pending.present && cluster->pending.identity_bytes > 0) {
-        beam_wire_error err;
-        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_SUPERSEDED, NULL,
-                       "sequence %llu replaced this update before it was solved",
-                       (unsigned long long)request->sequence);
-        beamd_core_refuse_request(self, cluster, &cluster->pending, &err);
-        cluster->superseded++;
-        self->metrics.superseded++;
+    for (int k = 0; k < c->tasks; k++) {
+        if (c->task[k] && c->task[k]->ticket == 0) {
+            return c->task[k];
+        }
     }
-    cluster->pending = *request;
-    cluster->resolve_due_ns = 0; /* the job will use the latest of everything */
-    make_ready(self, cluster);
+    return NULL;
 }
 
-/* Nobody asked: the answer is published under the sequence of the CSI that it uses. */
-static void enqueue_unsolicited(beamd_core *self, beamd_cluster *cluster, uint64_t now_ns)
+/* Moves up to `most` subbands from the cluster's open ones into the task. */
+static int take_bands(beamd_cluster *c, beamd_task *task, int most)
 {
-    cluster->resolve_due_ns = 0;
-    if (cluster->pending.present || !cluster->has_csi || !cluster->has_targets || self->draining) {
-        return;
+    task->subbands = 0;
+    for (int b = 0; b < c->subbands && task->subbands < most; b++) {
+        if (beamd_bands_has(&c->open, b)) {
+            beamd_bands_remove(&c->open, b);
+            task->subband[task->subbands++] = b;
+        }
     }
-    const beamd_request request = {.present = true,
-                                   .sequence = cluster->csi_sequence,
-                                   .received_ns = now_ns,
-                                   .queued_ns = now_ns,
-                                   .deadline_ns =
-                                       now_ns + (uint64_t)self->config->deadline_us * 1000u};
-    beamd_core_enqueue(self, cluster, &request);
+    return task->subbands;
 }
 
-void beamd_core_make_due(beamd_core *self, beamd_cluster *cluster, uint64_t now_ns)
+static bool has_open(const beamd_cluster *c)
 {
-    if (cluster->pending.present || !cluster->has_csi || !cluster->has_targets) {
-        return;
+    uint64_t any = 0;
+    for (size_t k = 0; k < sizeof c->open.word / sizeof c->open.word[0]; k++) {
+        any |= c->open.word[k];
     }
-    if (cluster->solutions == 0 && !cluster->solving) {
-        enqueue_unsolicited(self, cluster, now_ns); /* the first answer was waiting for this */
-    } else if (self->config->resolve_after_ms > 0 && cluster->resolve_due_ns == 0) {
-        cluster->resolve_due_ns = now_ns + (uint64_t)self->config->resolve_after_ms * 1000000u;
-    }
+    return any != 0;
 }
 
-/* After a reload the layers may need more memory than the cluster has for them: the one allocation
- * outside registration, once per cluster and reload. */
-static void take_model(beamd_core *self, beamd_cluster *c)
+static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beamd_batch *batch)
 {
-    const size_t before = c->bytes;
-    const beamd_cluster_limits limits = beamd_core_limits(self, 0);
-    beam_wire_error err;
-    c->job.model = beamd_model_hold(self->model);
-    c->job.use_network = strcmp(self->config->solve_method, "network") == 0;
-    c->job.refine = (int)self->config->refine_iterations;
-    const bool room =
-        !c->job.use_network || beamd_cluster_make_room(c, self->model, &limits, &err) == 0;
-    if (!room && !c->without_room) {
-        BEAMD_LOG(BEAMD_LOG_WARNING, "event=network_without_room cluster=%s why=\"%s\"", c->id,
-                  err.text);
-    }
-    c->without_room = !room;
-    self->bytes = self->bytes - before + c->bytes;
-}
-
-static void start_job(beamd_core *self, beamd_cluster *c)
-{
-    beamd_solve_job *job = &c->job;
     const beamd_config *config = self->config;
-    beamd_core_unqueue(self, c);
-    beamd_cluster_snapshot(c);
-    job->request = c->pending;
-    c->pending.present = false;
-    c->resolve_due_ns = 0;
-    job->abandon = &self->abandon;
-    job->tradeoff = beamd_core_tradeoff(self, c);
-    job->iterations = (int)config->solver_iterations;
-    job->tolerance = config->solver_tolerance;
-    take_model(self, c);
-    const uint64_t margin_ns = (uint64_t)config->deadline_margin_us * 1000u;
-    const uint64_t deadline_ns = job->request.deadline_ns;
-    job->stop_at_ns = deadline_ns > margin_ns ? deadline_ns - margin_ns : 0;
-    c->sensing_stale = false; /* set again when targets come or the job fails */
-    c->solving = true;
-    self->jobs_solving++;
-    if (!self->io.solve(self->io.arg, &job->job)) {
-        /* can_solve said yes: counted, and the request is refused rather than lost */
-        self->jobs_solving--;
-        beamd_model_release(&job->model);
-        c->solving = false;
-        c->sensing_stale = true;
-        self->metrics.failed_jobs++;
-        beam_wire_error err;
-        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_BUSY, NULL, "no solver thread took the job");
-        beamd_core_refuse_request(self, c, &job->request, &err);
+    const beamd_effort effort = (beamd_effort)batch->effort;
+    const bool refines = config->refine_iterations > 0;
+    task->ticket = c->ticket;
+    task->cluster = c;
+    task->iterations = (int)config->solver_iterations;
+    task->tolerance = config->solver_tolerance;
+    task->refine = effort == BEAMD_EFFORT_FULL ? (int)config->refine_iterations : 0;
+    task->reduced = effort == BEAMD_EFFORT_NETWORK && refines;
+    task->excluded = beamd_core_excluded(self, c);
+    task->stop_at_ns = beamd_core_stop_at_ns(self, c);
+    task->now_ns = self->now_ns;
+    beamd_cluster_snapshot(c, task, self->now_ns, beamd_core_default_tradeoff(self));
+    c->under_way++;
+    batch->task[batch->tasks++] = task;
+    batch->problems += (unsigned)(task->subbands * task->preferences);
+    if (batch->deadline_ns < c->active.deadline_ns) {
+        batch->deadline_ns = c->active.deadline_ns;
     }
 }
 
-void beamd_core_dispatch(beamd_core *self, uint64_t now_ns)
+static void begin_batch(beamd_core *self, beamd_batch *batch, beamd_crew crew, beamd_effort effort)
 {
-    (void)now_ns;
-    while (self->ready_count > 0 && self->io.can_solve(self->io.arg)) {
-        beamd_cluster *first = self->ready[0];
-        for (unsigned i = 1; i < self->ready_count; i++) {
-            if (self->ready[i]->pending.deadline_ns < first->pending.deadline_ns) {
-                first = self->ready[i];
+    batch->crew = (int)crew;
+    batch->job.run = beamd_batch_run;
+    batch->abandon = &self->abandon;
+    atomic_store_explicit(&batch->lost, false, memory_order_relaxed);
+    batch->effort = (int)effort;
+    batch->backend = beamd_core_backend_of(effort);
+    batch->tasks = 0;
+    batch->problems = 0;
+    batch->deadline_ns = 0;
+    batch->failed = false;
+}
+
+static int problems_of(const beamd_cluster *c, int bands)
+{
+    return bands * (c->named_count > 0 ? c->named_count : 1);
+}
+
+/* Subbands of the next task of this cluster. */
+static int next_bands(const beamd_cluster *c, const beamd_task *task)
+{
+    int bands = 0;
+    for (int b = 0; b < c->subbands && bands < task->slots; b++) {
+        bands += beamd_bands_has(&c->open, b);
+    }
+    return bands;
+}
+
+/* Everything that waits, in nanoseconds of one thread at full effort. */
+static double backlog_ns(const beamd_core *self)
+{
+    double waiting_ns = 0;
+    for (unsigned k = 0; k < self->open_count; k++) {
+        const beamd_cluster *c = self->open[k];
+        if (has_open(c)) {
+            waiting_ns += beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, problems_of(c, 1));
+        }
+    }
+    return waiting_ns;
+}
+
+/* More waits than the threads can do in half of the time of the most urgent: refinement is left
+ * out. */
+static bool under_pressure(const beamd_core *self, double waiting_ns, uint64_t left_ns)
+{
+    return waiting_ns > 0.5 * (double)left_ns * (double)self->config->workers;
+}
+
+static bool same_sizes(const beam_dims *a, const beam_dims *b)
+{
+    return a->stations == b->stations && a->antennas == b->antennas && a->users == b->users &&
+           a->targets == b->targets;
+}
+
+/* Whether a thread may begin with it now: a task is free, and nobody more is awaited. */
+static bool can_begin(const beamd_core *self, const beamd_cluster *c)
+{
+    return has_open(c) && free_task(c) &&
+           (self->now_ns >= c->wait_until_ns ||
+            self->now_ns >= less(beamd_core_stop_at_ns(self, c),
+                                 (uint64_t)(2 * beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1))));
+}
+
+static void add_to_batch(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
+{
+    beamd_task *task = free_task(c);
+    const int preferences = c->named_count > 0 ? c->named_count : 1;
+    const int room = (BEAMD_BATCH_PROBLEMS - (int)batch->problems) / preferences;
+    if (take_bands(c, task, task->slots < room ? task->slots : room) > 0) {
+        fill_task(self, c, task, batch);
+    }
+}
+
+/* Others of the same sizes and effort, the most urgent first, as long as the most urgent of all is
+ * in time and the other free threads have their share. */
+static void add_companions(beamd_core *self, beamd_batch *batch, const beamd_cluster *first,
+                           uint64_t left_ns, unsigned free_threads)
+{
+    const beamd_effort effort = (beamd_effort)batch->effort;
+    const unsigned batch_max = (unsigned)self->config->batch_max;
+    unsigned waiting = 0;
+    for (unsigned k = 0; k < self->open_count; k++) {
+        waiting += has_open(self->open[k]);
+    }
+    unsigned share = (waiting + free_threads) / (free_threads ? free_threads : 1);
+    double expected_ns =
+        beamd_core_expect_ns(first, effort, (double)batch->problems);
+    for (unsigned k = 0; k < self->open_count && share > 0; k++) {
+        beamd_cluster *c = self->open[k];
+        if (c == first || !has_open(c) || !same_sizes(&c->max, &first->max) || !free_task(c)) {
+            continue;
+        }
+        const int problems = problems_of(c, next_bands(c, free_task(c)));
+        const double more_ns = beamd_core_expect_ns(c, effort, problems);
+        const bool same_way =
+            beamd_core_excluded(self, c) == batch->task[0]->excluded &&
+            beamd_core_expect_ns(c, effort, 1) <=
+                (double)less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        if (!same_way || batch->tasks == BEAMD_BATCH_TASKS ||
+            batch->problems + (unsigned)problems > batch_max ||
+            expected_ns + more_ns > (double)left_ns) {
+            continue;
+        }
+        add_to_batch(self, batch, c);
+        expected_ns += more_ns;
+        share--;
+    }
+}
+
+/* The network's memory of this thread; it has it but for the first batch after a reload. */
+static void find_room(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
+{
+    const size_t most = (size_t)self->config->cluster_memory_mib << 20;
+    beamd_batch_choose_room(batch, &c->max);
+    if (!batch->inference && self->model &&
+        beamd_batch_make_room(batch, self->model->info, &c->max, most)) {
+        beamd_batch_choose_room(batch, &c->max);
+    }
+    if (!batch->inference && self->model && !c->without_room) {
+        BEAMD_LOG(BEAMD_LOG_WARNING,
+                  "event=network_without_room cluster=%s why=\"its layers need more than "
+                  "cluster_memory_mib\"",
+                  c->id);
+        c->without_room = true;
+    }
+}
+
+/* Hands the batch to a thread. False: none takes it, and its work is open again. */
+static bool submit_batch(beamd_core *self, beamd_batch *batch)
+{
+    batch->model = beamd_model_hold(self->model);
+    if (!self->act.submit(self->act.arg, (beamd_crew)batch->crew, &batch->job)) {
+        for (unsigned k = 0; k < batch->tasks; k++) {
+            beamd_task *task = batch->task[k];
+            for (int i = 0; i < task->subbands; i++) {
+                beamd_bands_add(&task->cluster->open, task->subband[i]);
+            }
+            task->ticket = 0;
+            task->cluster->under_way--;
+        }
+        beamd_model_release(&batch->model);
+        return false;
+    }
+    beamd_health_begin(&self->backend[batch->backend], self->now_ns);
+    self->backend[batch->backend].problems += batch->problems;
+    self->metrics.batches++;
+    self->metrics.batch_problems += batch->problems;
+    self->away[self->away_count++] = batch;
+    self->jobs[batch->crew]++;
+    return true;
+}
+
+/* The most urgent cluster that a thread can begin with now and has time for. */
+static beamd_cluster *most_urgent(beamd_core *self, beamd_effort *effort, uint64_t *left_ns)
+{
+    const double waiting_ns = backlog_ns(self);
+    for (unsigned k = 0; k < self->open_count; k++) {
+        beamd_cluster *c = self->open[k];
+        if (!can_begin(self, c)) {
+            continue;
+        }
+        *left_ns = less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        *effort = beamd_core_choose(self, c, *left_ns, under_pressure(self, waiting_ns, *left_ns));
+        if (*effort != BEAMD_EFFORT_NONE) {
+            return c;
+        }
+        beamd_core_relax(c); /* too late for it: what it has is sent at its last moment */
+    }
+    return NULL;
+}
+
+void beamd_core_dispatch(beamd_core *self)
+{
+    unsigned threads = self->act.free_threads(self->act.arg, BEAMD_CREW_SOLVE);
+    while (self->open_count > 0 && threads > 0 && self->idle_count > 0) {
+        beamd_effort effort = BEAMD_EFFORT_NONE;
+        uint64_t left_ns = 0;
+        beamd_cluster *first = most_urgent(self, &effort, &left_ns);
+        if (!first) {
+            return;
+        }
+        beamd_batch *batch = self->idle[--self->idle_count];
+        begin_batch(self, batch, BEAMD_CREW_SOLVE, effort);
+        if (batch->backend == BEAMD__BACKEND__BACKEND_NETWORK) {
+            find_room(self, batch, first);
+            if (!batch->inference) {
+                self->idle[self->idle_count++] = batch;
+                continue; /* without_room is set: the next look chooses the solver */
             }
         }
-        start_job(self, first);
-    }
-}
-
-static void forget(beamd_core *self, beamd_cluster *c)
-{
-    if (!c->solving && !c->refreshing) {
-        self->bytes -= c->bytes;
-        beamd_cluster_destroy(&c);
-    }
-}
-
-void beamd_core_remove(beamd_core *self, beamd_cluster *c, const char *why)
-{
-    beamd_core_unqueue(self, c);
-    if (c->pending.present) {
-        beam_wire_error err;
-        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_SUPERSEDED, NULL, "%s", why);
-        beamd_core_refuse_request(self, c, &c->pending, &err);
-        c->pending.present = false;
-    }
-    beamd_core_erase(self, c);
-    c->gone = true;
-    forget(self, c);
-}
-
-static void job_failed(beamd_core *self, beamd_cluster *c)
-{
-    beamd_solve_job *job = &c->job;
-    beam_wire_error err;
-    beamd_engine_error(&err, &job->error);
-    c->sensing_stale = true;
-    c->has_last = false; /* what led here may be in it: start cold next time */
-    self->metrics.failed_jobs++;
-    BEAMD_LOG(BEAMD_LOG_WARNING,
-              "event=solve_failed cluster=%s sequence=%llu field=\"%s\" why=\"%s\"", c->id,
-              (unsigned long long)job->csi_sequence, job->error.field, job->error.text);
-    beamd_core_refuse_request(self, c, &job->request, &err);
-}
-
-/* The two normalising values as the job left them, raised when the answer beats the best rate
- * known. */
-static void take_ideal(beamd_cluster *c, uint64_t now_ns)
-{
-    const beamd_solve_job *job = &c->job;
-    if (job->need_sensing_end) {
-        c->ideal.crlb_min_m2 = job->ideal.crlb_min_m2;
-    }
-    if (job->need_rate_end) {
-        c->ideal.wsr_ideal_bps_hz = job->ideal.wsr_ideal_bps_hz;
-        c->ideal_users_generation = job->users_generation;
-        c->ideal_csi_generation = job->csi_generation; /* newer CSI may have come since */
-        c->ideal_at_ns = now_ns;
-        c->has_ideal = true;
-        if (job->rate_end_cut) { /* due at once */
-            c->ideal_at_ns = 0;
-            c->ideal_csi_generation = 0;
+        add_to_batch(self, batch, first);
+        add_companions(self, batch, first, left_ns, threads);
+        if (!submit_batch(self, batch)) {
+            self->idle[self->idle_count++] = batch;
+            return;
         }
-    }
-    if (c->ideal_users_generation == job->users_generation &&
-        job->quality.wsr_worst_case_bps_hz > c->ideal.wsr_ideal_bps_hz) {
-        c->ideal.wsr_ideal_bps_hz = job->quality.wsr_worst_case_bps_hz;
+        threads--;
     }
 }
 
-static void solve_done(beamd_core *self, uint64_t now_ns, beamd_cluster *c)
+static void count_answer(beamd_core *self, const beamd_cluster *c, const beamd_answer *a)
 {
-    beamd_solve_job *job = &c->job;
-    self->jobs_solving--;
-    beamd_model_release(&job->model);
-    c->solving = false;
-    if (c->gone) {
-        beam_wire_error err;
-        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_SUPERSEDED, NULL,
-                       "the cluster was registered anew or removed meanwhile");
-        beamd_core_refuse_request(self, c, &job->request, &err);
-        forget(self, c);
-        return;
-    }
-    if (job->below_classical) {
+    self->metrics.fallbacks[a->fallback]++;
+    if (a->below_classical) {
         self->metrics.below_classical++;
-        BEAMD_LOG(BEAMD_LOG_ERR, "event=below_classical cluster=%s sequence=%llu", c->id,
-                  (unsigned long long)job->csi_sequence);
+        BEAMD_LOG(BEAMD_LOG_ERR, "event=below_classical cluster=%s subband=%d sequence=%llu", c->id,
+                  a->subband, (unsigned long long)a->csi_sequence);
     }
-    if (job->code != BEAM_OK) {
-        job_failed(self, c);
-    } else {
-        take_ideal(c, now_ns);
-        self->metrics.fallbacks[job->fallback]++;
-        beamd_core_answer(self, c);
-        beamd_cluster_keep(c);
-    }
-    make_ready(self, c);
-}
-
-static void refresh_done(beamd_core *self, uint64_t now_ns, beamd_cluster *c)
-{
-    const beamd_refresh_job *job = &c->refresh;
-    self->jobs_refreshing--;
-    c->refreshing = false;
-    if (c->gone) {
-        forget(self, c);
-        return;
-    }
-    self->metrics.refreshes++;
-    c->ideal_at_ns = now_ns;
-    if (job->code != BEAM_OK || !isfinite(job->ideal.wsr_ideal_bps_hz)) {
-        self->metrics.refreshes_failed++;
-        BEAMD_LOG(BEAMD_LOG_WARNING, "event=refresh_failed cluster=%s why=\"%s\"", c->id,
-                  job->error.text);
-    } else if (job->users_generation == c->users_generation) {
-        c->ideal.wsr_ideal_bps_hz = job->ideal.wsr_ideal_bps_hz;
-        c->ideal_users_generation = job->users_generation;
-        c->has_ideal = true;
+    if (a->code != BEAM_OK) {
+        self->metrics.failed_jobs++;
+        BEAMD_LOG(BEAMD_LOG_WARNING,
+                  "event=solve_failed cluster=%s subband=%d sequence=%llu field=\"%s\" why=\"%s\"",
+                  c->id, a->subband, (unsigned long long)a->csi_sequence, a->error.field,
+                  a->error.text);
     }
 }
 
-void beamd_core_done(beamd_core *self, uint64_t now_ns, beamd_job *job)
+/* A problem without an answer is no reason to hold beams that it may have spoilt. */
+static void note_failures(beamd_cluster *c, const beamd_task *task)
 {
-    if (job->run == beamd_solve_run) {
-        solve_done(self, now_ns, ((beamd_solve_job *)job)->cluster);
-    } else if (job->run == beamd_refresh_run) {
-        refresh_done(self, now_ns, ((beamd_refresh_job *)job)->cluster);
-    } else {
-        beamd_core_model_done(self);
-    }
-    beamd_core_dispatch(self, now_ns);
-}
-
-/* The oldest best rate among those with newer CSI goes first. */
-static void start_refresh(beamd_core *self, uint64_t now_ns)
-{
-    const uint64_t age_ns = (uint64_t)self->config->ideal_refresh_ms * 1000000u;
-    while (!self->draining && self->io.can_refresh(self->io.arg)) {
-        beamd_cluster *oldest = NULL;
-        for (unsigned i = 0; i < self->count; i++) {
-            beamd_cluster *c = self->clusters[i];
-            if (!c->refreshing && c->has_ideal && c->ideal_csi_generation != c->csi_generation &&
-                now_ns - c->ideal_at_ns >= age_ns &&
-                (!oldest || c->ideal_at_ns < oldest->ideal_at_ns)) {
-                oldest = c;
+    for (int i = 0; i < task->subbands; i++) {
+        for (int p = 0; p < task->preferences; p++) {
+            const beamd_answer *a = task->answer[beamd_problem_index(i, p)];
+            if (a->code != BEAM_OK) {
+                beamd_bands_add(&c->failed, task->subband[i]);
+                c->failure = a->error;
+                c->last[beamd_problem_index(task->subband[i], p)]->present = false;
             }
         }
-        if (!oldest) {
-            return;
+    }
+}
+
+/* Answers of one task: into `last`, or `check` for the spare one. */
+static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task)
+{
+    const bool in_time = c->active.present && task->ticket == c->ticket;
+    for (int i = 0; i < task->subbands; i++) {
+        for (int p = 0; p < task->preferences; p++) {
+            count_answer(self, c, task->answer[beamd_problem_index(i, p)]);
         }
-        beamd_refresh_job *job = &oldest->refresh;
-        beamd_cluster_snapshot_refresh(oldest);
-        oldest->ideal_csi_generation = oldest->csi_generation;
-        job->abandon = &self->abandon;
-        job->iterations = (int)self->config->solver_iterations;
-        job->tolerance = self->config->solver_tolerance;
-        job->stop_at_ns = now_ns + (uint64_t)self->config->stall_ms * 500000u;
-        oldest->refreshing = true;
-        self->jobs_refreshing++;
-        if (!self->io.refresh(self->io.arg, &job->job)) {
-            oldest->refreshing = false;
-            self->jobs_refreshing--;
-            self->metrics.refreshes_failed++;
-            return;
+    }
+    if (task == c->spare) {
+        for (int i = 0; in_time && i < task->subbands; i++) {
+            beamd_bands_add(&c->checked, task->subband[i]);
+        }
+        if (in_time) {
+            beamd_cluster_take(c, task, c->check);
+        }
+        return;
+    }
+    beamd_cluster_take_ideal(c, task, self->now_ns);
+    if (in_time) {
+        note_failures(c, task);
+    }
+    beamd_cluster_take(c, task, c->last);
+    self->metrics.late_results += !in_time;
+    for (int i = 0; in_time && i < task->subbands; i++) {
+        beamd_bands_add(&c->done, task->subband[i]);
+    }
+}
+
+static bool all_done(const beamd_cluster *c)
+{
+    return memcmp(&c->done, &c->active.bands, sizeof c->done) == 0;
+}
+
+static void end_task(beamd_core *self, beamd_task *task)
+{
+    beamd_cluster *c = task->cluster;
+    if (!c) { /* another took its place */
+        beamd_task_destroy(&task);
+        return;
+    }
+    c->under_way--;
+    if (c->gone) {
+        task->ticket = 0;
+        beamd_core_forget(self, c);
+        return;
+    }
+    take_task(self, c, task);
+    task->ticket = 0;
+    c->changed += task != c->spare;
+    if (c->active.present && all_done(c)) {
+        beamd_core_finish(self, c);
+    }
+}
+
+static void learn(beamd_core *self, const beamd_batch *batch)
+{
+    if (batch->problems == 0 || batch->end_ns < batch->start_ns) {
+        return;
+    }
+    const double each_ns =
+        (double)(batch->checked_ns - batch->start_ns) / (double)batch->problems;
+    beamd_backend_health *backend = &self->backend[batch->backend];
+    backend->service_ns += backend->service_ns > 0 ? (each_ns - backend->service_ns) / 16 : each_ns;
+    for (unsigned k = 0; k < batch->tasks; k++) {
+        const beamd_task *task = batch->task[k];
+        bool usual = task->cluster != NULL && !task->need_sensing_end;
+        for (int i = 0; i < task->subbands; i++) {
+            usual = usual && !task->need_rate_end[i];
+        }
+        if (usual) {
+            beamd_core_measured(task->cluster, (beamd_effort)batch->effort, each_ns);
         }
     }
 }
 
-void beamd_core_tick(beamd_core *self, uint64_t now_ns)
+static void end_health(beamd_core *self, beamd_batch *batch, bool lost)
 {
-    for (unsigned i = 0; i < self->count; i++) {
-        beamd_cluster *c = self->clusters[i];
-        if (c->resolve_due_ns != 0 && now_ns >= c->resolve_due_ns && !c->solving) {
-            enqueue_unsolicited(self, c, now_ns);
+    const beamd_config *config = self->config;
+    const beamd_health_rule rule = {
+        .failures = (unsigned)config->backend_failures,
+        .wait_ns = (uint64_t)config->backend_retry_ms * 1000000u,
+        .wait_max_ns = (uint64_t)config->backend_retry_max_ms * 1000000u};
+    beamd_backend_health *backend = &self->backend[batch->backend];
+    /* slow: given out when there was time enough by its own measure, back after the deadline */
+    const bool slow = self->now_ns > batch->deadline_ns;
+    if (beamd_health_end(backend, self->now_ns, lost || slow || batch->failed, &rule)) {
+        BEAMD_LOG(backend->health == BEAMD_HEALTH_GOOD ? BEAMD_LOG_NOTICE : BEAMD_LOG_WARNING,
+                  "event=backend backend=%d health=%s failures=%llu why=%s", (int)batch->backend,
+                  beamd_health_text(backend->health), (unsigned long long)backend->failures,
+                  lost           ? "hung"
+                  : batch->failed ? "failed"
+                  : slow          ? "slow"
+                                  : "recovered");
+    }
+}
+
+static void batch_back(beamd_core *self, beamd_batch *batch)
+{
+    for (unsigned k = 0; k < self->away_count; k++) {
+        if (self->away[k] == batch) {
+            self->away[k] = self->away[--self->away_count];
+            return;
         }
     }
-    beamd_core_dispatch(self, now_ns);
-    start_refresh(self, now_ns);
+    assert(!"a batch came back that was not away");
+}
+
+void beamd_core_batch_done(beamd_core *self, beamd_batch *batch)
+{
+    const bool lost = is_lost(batch);
+    beamd_model_release(&batch->model);
+    batch_back(self, batch);
+    self->jobs[batch->crew]--;
+    if (!lost) {
+        learn(self, batch);
+        end_health(self, batch, false);
+    }
+    for (unsigned k = 0; k < batch->tasks; k++) {
+        end_task(self, batch->task[k]);
+    }
+    batch->tasks = 0;
+    if (lost) { /* a new one took its place */
+        self->lost_count--;
+        beamd_batch_free_rooms(batch);
+        free(batch);
+    } else if (batch == self->rescue_batch) {
+        self->rescue_away = false;
+    } else {
+        self->idle[self->idle_count++] = batch;
+    }
+}
+
+/* --- Rescue: what a thread does not bring back in time is checked by another ------------------- */
+
+static bool wants_rescue(const beamd_core *self, const beamd_cluster *c)
+{
+    return !c->hedged && c->spare && c->spare->ticket == 0 && !all_done(c) &&
+           self->now_ns >= beamd_core_stop_at_ns(self, c);
+}
+
+static void rescue(beamd_core *self, beamd_cluster *c)
+{
+    beamd_batch *batch = self->rescue_batch;
+    beamd_task *task = c->spare;
+    begin_batch(self, batch, BEAMD_CREW_RESCUE, BEAMD_EFFORT_CHECK);
+    task->subbands = 0;
+    for (int b = 0; b < c->subbands && task->subbands < task->slots; b++) {
+        if (beamd_bands_has(&c->active.bands, b) && !beamd_bands_has(&c->done, b) &&
+            !beamd_bands_has(&c->checked, b)) {
+            task->subband[task->subbands++] = b;
+        }
+    }
+    if (task->subbands == 0) {
+        c->hedged = true;
+        return;
+    }
+    const beamd_bands open = c->open; /* a refusal must not open what others have under way */
+    fill_task(self, c, task, batch);
+    if (!submit_batch(self, batch)) {
+        c->open = open;
+        return;
+    }
+    self->rescue_away = true;
+    self->metrics.hedges++;
+    /* narrowband: one try; wideband: the next slots when these are back */
+    c->hedged = c->subbands <= task->slots;
+}
+
+static void rescue_time(beamd_core *self)
+{
+    for (unsigned k = 0; k < self->open_count && !self->rescue_away; k++) {
+        if (wants_rescue(self, self->open[k])) {
+            rescue(self, self->open[k]);
+        }
+    }
+}
+
+/* --- Threads that do not come back ------------------------------------------------------------- */
+
+static uint64_t lost_at_ns(const beamd_core *self, const beamd_batch *batch)
+{
+    return batch->deadline_ns + (uint64_t)self->config->hang_ms * 1000000u;
+}
+
+static void give_up_tasks(beamd_core *self, beamd_batch *batch)
+{
+    for (unsigned k = 0; k < batch->tasks; k++) {
+        beamd_task *task = batch->task[k];
+        beamd_cluster *c = task->cluster;
+        if (!c || c->gone) {
+            continue; /* freed when the thread comes back */
+        }
+        beam_wire_error err;
+        const size_t before = c->bytes;
+        if (c->active.present && c->ticket == task->ticket) { /* again, by another */
+            for (int i = 0; i < task->subbands; i++) {
+                beamd_bands_add(&c->open, task->subband[i]);
+            }
+        }
+        if (beamd_cluster_replace_task(c, task, &err) < 0) {
+            BEAMD_LOG(BEAMD_LOG_ERR, "event=task_not_replaced cluster=%s why=\"%s\"", c->id,
+                      err.text);
+        }
+        c->under_way--;
+        self->bytes = self->bytes - before + c->bytes;
+    }
+}
+
+beamd_batch *beamd_core_new_batch(void)
+{
+    beamd_batch *batch = aligned_alloc(64, (sizeof *batch + 63u) & ~(size_t)63u);
+    if (batch) {
+        memset(batch, 0, sizeof *batch);
+        atomic_init(&batch->lost, false);
+    }
+    return batch;
+}
+
+static void give_up(beamd_core *self, beamd_batch *batch)
+{
+    beamd_batch *fresh = self->lost_count < BEAMD_LOST_MAX ? beamd_core_new_batch() : NULL;
+    if (!fresh || !self->act.replace_thread(self->act.arg, (beamd_crew)batch->crew, &batch->job)) {
+        free(fresh);
+        batch->deadline_ns = self->now_ns; /* looked at again after another hang_ms */
+        BEAMD_LOG(BEAMD_LOG_ERR, "event=thread_lost replaced=0 lost=%u", self->lost_count);
+        return;
+    }
+    if (batch == self->rescue_batch) {
+        self->rescue_batch = fresh;
+        self->rescue_away = false;
+    } else {
+        self->idle[self->idle_count++] = fresh;
+    }
+    atomic_store_explicit(&batch->lost, true, memory_order_relaxed);
+    self->lost_count++;
+    self->metrics.threads_lost++;
+    BEAMD_LOG(BEAMD_LOG_ERR, "event=thread_lost replaced=1 lost=%u tasks=%u", self->lost_count,
+              batch->tasks);
+    end_health(self, batch, true);
+    give_up_tasks(self, batch);
+}
+
+void beamd_core_schedule_time(beamd_core *self)
+{
+    for (unsigned k = 0; k < self->away_count; k++) {
+        if (!is_lost(self->away[k]) && self->now_ns >= lost_at_ns(self, self->away[k])) {
+            give_up(self, self->away[k]);
+        }
+    }
+    rescue_time(self);
+}
+
+uint64_t beamd_core_schedule_next_ns(const beamd_core *self)
+{
+    uint64_t next_ns = UINT64_MAX;
+    for (unsigned k = 0; k < self->away_count; k++) {
+        if (!is_lost(self->away[k])) {
+            const uint64_t at_ns = lost_at_ns(self, self->away[k]);
+            next_ns = at_ns < next_ns ? at_ns : next_ns;
+        }
+    }
+    for (unsigned k = 0; k < self->open_count; k++) {
+        const beamd_cluster *c = self->open[k];
+        const uint64_t stop_ns = beamd_core_stop_at_ns(self, c);
+        if (!c->hedged && !self->rescue_away && stop_ns > self->now_ns) {
+            next_ns = stop_ns < next_ns ? stop_ns : next_ns;
+        }
+        if (has_open(c) && c->wait_until_ns > self->now_ns) {
+            next_ns = c->wait_until_ns < next_ns ? c->wait_until_ns : next_ns;
+        }
+    }
+    return next_ns;
+}
+
+void beamd_core_make_rooms(beamd_core *self, const beam_dims *dims)
+{
+    const size_t most = (size_t)self->config->cluster_memory_mib << 20;
+    for (unsigned k = 0; self->model && k < self->idle_count; k++) {
+        (void)beamd_batch_make_room(self->idle[k], self->model->info, dims, most);
+    }
 }

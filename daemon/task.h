@@ -180,6 +180,7 @@ struct beamd_batch {
     beamd_task *task[BEAMD_BATCH_TASKS];
     unsigned tasks, problems;
     int effort;           /* beamd_effort */
+    int crew;             /* beamd_crew */
     uint64_t deadline_ns; /* the latest of its requests: long after it the thread is lost */
     beamd_room room[BEAMD_ROOMS];
     beam_inference *inference; /* of the sizes at hand; NULL: no room */
