@@ -102,11 +102,12 @@ struct beamd_cluster {
     void *block;
 
     /* what is known */
-    beamd_view live, next; /* users, stations, targets; `next` under construction, swapped in when
-                              valid. Their scenes' channels are those of subband 0 */
-    beamd_band *band;      /* [subbands] */
-    beamd_band *fresh;     /* [subbands], of the message being decoded: swapped in when valid */
-    beam_complex *decoded; /* [L][U][N], channels of users that join */
+    beamd_view live, next;  /* users, stations, targets; `next` under construction, swapped in when
+                               valid. Their scenes' channels are those of subband 0 */
+    beamd_band *band;       /* [subbands] */
+    beamd_band *fresh;      /* [subbands], of the message being decoded: swapped in when valid */
+    beam_complex *decoded;  /* [L][U][N], channels of users that join */
+    double *decoded_radius; /* [L][U] */
     bool has_csi, has_targets;
     uint64_t csi_sequence, target_sequence, target_time_ns;
     uint64_t users_generation;   /* grows when the set of users or a weight changes */
@@ -134,9 +135,10 @@ struct beamd_cluster {
     beamd_bands checked;  /* of active: an answer of the spare task is there */
     beamd_bands failed;   /* of active: done, and without an answer: `failure` says why */
     beam_error failure;
-    uint64_t ticket;      /* of active; tasks of an earlier one are too late */
-    int open_at;          /* index in the core's list of clusters with work, -1: not there */
-    int under_way;        /* tasks of any ticket, the spare one included */
+    uint64_t start_ns, end_ns, checked_ns; /* of active: first start, last ends; 0: none */
+    uint64_t ticket;                       /* of active; tasks of an earlier one are too late */
+    int open_at;   /* index in the core's list of clusters with work, -1: not there */
+    int under_way; /* tasks of any ticket, the spare one included */
     bool refreshing;
     bool gone;               /* unregistered while jobs were under way: freed when they end */
     uint64_t resolve_due_ns; /* 0: nothing to solve without a request */
@@ -150,6 +152,8 @@ struct beamd_cluster {
 
     unsigned char *frame; /* the last answer as published; room for `repeat` */
     size_t frame_bytes, frame_capacity;
+    uint64_t repeat_at_ns; /* last published again for a new subscriber */
+    bool repeat_due;
     bool without_room; /* for the layers of the model: said once */
 
     beamd_service_time service[BEAMD_EFFORTS]; /* of one problem, measured */

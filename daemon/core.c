@@ -7,33 +7,61 @@
 #include "core_internal.h"
 #include "log.h"
 
-beamd_core *beamd_core_create(const beamd_config *config, const beamd_core_io *io, uint64_t now_ns)
+#define HOUSEKEEPING_NS UINT64_C(20000000)
+#define REPEAT_NS UINT64_C(20000000)
+
+static bool take_memory(beamd_core *self)
 {
-    beamd_core *self = calloc(1, sizeof *self);
-    if (!self) {
-        return NULL;
-    }
-    self->config = config;
-    self->io = *io;
-    self->started_ns = now_ns;
-    atomic_init(&self->abandon, false);
+    const beamd_config *config = self->config;
     const size_t clusters = (size_t)config->clusters_max;
     const size_t arena_bytes = beam_wire_arena_bytes((size_t)config->message_kib << 10);
     self->clusters = calloc(clusters, sizeof(beamd_cluster *));
-    self->ready = calloc(clusters, sizeof(beamd_cluster *));
+    self->open = calloc(clusters, sizeof(beamd_cluster *));
     self->status = calloc(clusters, sizeof *self->status);
     self->status_preference = calloc(clusters, sizeof *self->status_preference);
     self->status_at = calloc(clusters, sizeof(Beamd__ClusterStatus *));
     self->arena_memory = aligned_alloc(64, (arena_bytes + 63u) & ~(size_t)63u);
     self->out_capacity = BEAM_WIRE_HEADER_BYTES + (size_t)BEAM_WIRE_MAX_MESSAGE_BYTES;
     self->out = malloc(self->out_capacity);
-    if (!self->clusters || !self->ready || !self->status || !self->status_preference ||
-        !self->status_at || !self->arena_memory || !self->out) {
-        beamd_core_destroy(&self);
-        return NULL;
+    self->rescue_batch = beamd_core_new_batch();
+    if (!self->clusters || !self->open || !self->status || !self->status_preference ||
+        !self->status_at || !self->arena_memory || !self->out || !self->rescue_batch) {
+        return false;
+    }
+    for (long long k = 0; k < config->workers; k++) {
+        self->idle[self->idle_count] = beamd_core_new_batch();
+        if (!self->idle[self->idle_count]) {
+            return false;
+        }
+        self->idle_count++;
     }
     beam_wire_arena_init(&self->arena, self->arena_memory, arena_bytes);
+    return true;
+}
+
+beamd_core *beamd_core_create(const beamd_config *config, const beamd_actions *actions,
+                              uint64_t now_ns)
+{
+    beamd_core *self = calloc(1, sizeof *self);
+    if (!self) {
+        return NULL;
+    }
+    self->config = config;
+    self->act = *actions;
+    self->started_ns = self->now_ns = now_ns;
+    atomic_init(&self->abandon, false);
+    if (!take_memory(self)) {
+        beamd_core_destroy(&self);
+    }
     return self;
+}
+
+static void free_batch(beamd_batch *batch)
+{
+    if (batch) {
+        beamd_batch_free_rooms(batch);
+        free(batch);
+    }
 }
 
 void beamd_core_destroy(beamd_core **core)
@@ -45,14 +73,20 @@ void beamd_core_destroy(beamd_core **core)
     for (unsigned i = 0; i < self->count; i++) {
         beamd_cluster_destroy(&self->clusters[i]);
     }
+    for (unsigned k = 0; k < self->idle_count; k++) {
+        free_batch(self->idle[k]);
+    }
+    free_batch(self->rescue_batch);
+    beamd_front_destroy(&self->front);
     beamd_model_release(&self->model);
     free(self->clusters);
-    free(self->ready);
+    free(self->open);
     free(self->status);
     free(self->status_preference);
     free(self->status_at);
     free(self->arena_memory);
     free(self->out);
+    free(self->scratch);
     free(self);
     *core = NULL;
 }
@@ -105,120 +139,79 @@ void beamd_core_erase(beamd_core *self, const beamd_cluster *cluster)
             (self->count - at) * sizeof(beamd_cluster *));
 }
 
-double beamd_core_tradeoff(const beamd_core *self, const beamd_cluster *cluster)
+double beamd_core_default_tradeoff(const beamd_core *self)
 {
-    if (cluster && cluster->has_preference) {
-        return cluster->tradeoff;
-    }
     return self->has_default_tradeoff ? self->default_tradeoff : self->config->tradeoff;
 }
 
-void beamd_core_send(beamd_core *self, beamd_channel channel, const void *identity,
-                     size_t identity_bytes, unsigned type, const char *cluster, uint64_t sequence,
-                     const ProtobufCMessage *message)
+double beamd_core_tradeoff(const beamd_core *self, const beamd_cluster *cluster)
 {
-    size_t bytes = 0;
+    return cluster && cluster->has_preference ? cluster->tradeoff
+                                              : beamd_core_default_tradeoff(self);
+}
+
+char *beamd_core_text(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+bool beamd_core_restore(beamd_core *self, beamd_cluster *cluster)
+{
+    if (beamd_core_find(self, cluster->id) || self->count >= (unsigned)self->config->clusters_max) {
+        return false;
+    }
+    if (!beamd_core_grow_scratch(self, cluster)) {
+        return false;
+    }
+    beamd_core_insert(self, cluster);
+    beamd_core_make_rooms(self, &cluster->max);
+    return true;
+}
+
+beamd_cluster *beamd_core_cluster_at(beamd_core *self, unsigned i)
+{
+    return i < self->count ? self->clusters[i] : NULL;
+}
+
+/* False: refused already. */
+static bool message_readable(beamd_core *self, beamd_call *call, const beamd_event *event)
+{
     beam_wire_error err;
-    if (beam_wire_pack(type, cluster, sequence, message, self->out, self->out_capacity, &bytes,
-                       &err) < 0) {
-        self->metrics.replies_dropped++;
-        BEAMD_LOG(BEAMD_LOG_ERR, "event=pack_failed type=%s why=\"%s\"", beam_wire_type_name(type),
-                  err.text);
-        return;
+    if (event->frames != 1) {
+        self->metrics.frames_refused++;
+        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_MALFORMED, "frame",
+                       "a message is one frame, %u came", event->frames);
+        beamd_core_refuse(self, call, &err);
+        return false;
     }
-    if (!self->io.reply(self->io.arg, channel, identity, identity_bytes, self->out, bytes)) {
-        self->metrics.replies_dropped++;
-        BEAMD_LOG(BEAMD_LOG_INFO, "event=reply_dropped type=%s cluster=%s",
-                  beam_wire_type_name(type), cluster);
+    if (event->bytes > (size_t)self->config->message_kib << 10) {
+        beam_wire_header_decode(&call->header, event->frame, event->bytes, &err);
+        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_TOO_LARGE, "frame",
+                       "%zu bytes, this daemon takes at most %lld KiB", event->bytes,
+                       self->config->message_kib);
+        beamd_core_refuse(self, call, &err);
+        return false;
     }
+    return true;
 }
 
-void beamd_core_reply(beamd_core *self, const beamd_call *call, unsigned type,
-                      const ProtobufCMessage *message)
+static void take_message(beamd_core *self, const beamd_event *event)
 {
-    beamd_core_send(self, call->channel, call->identity, call->identity_bytes, type,
-                    call->header.cluster, call->header.sequence, message);
-}
-
-static void fill_error(beamd_core *self, Beamd__Error *error, const beam_wire_error *err)
-{
-    beamd__error__init(error);
-    error->code = err->code;
-    error->field = (char *)(uintptr_t)err->field; /* packed, not changed */
-    error->text = (char *)(uintptr_t)err->text;
-    self->errors_sent++;
-    if ((unsigned)err->code < BEAMD_ERROR_CODES) {
-        self->metrics.errors[err->code]++;
-    }
-}
-
-void beamd_core_refuse(beamd_core *self, const beamd_call *call, const beam_wire_error *err)
-{
-    Beamd__Error error;
-    fill_error(self, &error, err);
-    error.sender_time_ns = call->sender_time_ns;
-    error.request_sequence = call->header.sequence;
-    error.request_type = call->header.type;
-    BEAMD_LOG(BEAMD_LOG_INFO,
-              "event=refused type=%s cluster=%s sequence=%llu code=%d field=\"%s\" why=\"%s\"",
-              beam_wire_type_name(call->header.type), call->header.cluster,
-              (unsigned long long)call->header.sequence, (int)err->code, err->field, err->text);
-    beamd_core_reply(self, call, BEAM_WIRE_ERROR, &error.base);
-}
-
-void beamd_core_refuse_request(beamd_core *self, const beamd_cluster *cluster,
-                               const beamd_request *request, const beam_wire_error *err)
-{
-    beamd_core_refuse_on(self, BEAMD_CHANNEL_CSI, cluster->id, request, err);
-}
-
-void beamd_core_refuse_on(beamd_core *self, beamd_channel channel, const char *cluster,
-                          const beamd_request *request, const beam_wire_error *err)
-{
-    if (request->identity_bytes == 0) {
-        return;
-    }
-    Beamd__Error error;
-    fill_error(self, &error, err);
-    error.sender_time_ns = request->sender_time_ns;
-    error.request_sequence = request->sequence;
-    error.request_type = request->type;
-    beamd_core_send(self, channel, request->identity, request->identity_bytes, BEAM_WIRE_ERROR,
-                    cluster, request->sequence, &error.base);
-}
-
-void beamd_core_message(beamd_core *self, uint64_t now_ns, beamd_channel channel,
-                        const void *identity, size_t identity_bytes, const void *frame,
-                        size_t bytes, unsigned frames)
-{
-    beamd_call call = {.channel = channel,
-                       .identity = identity,
-                       .identity_bytes = identity_bytes,
-                       .now_ns = now_ns};
+    beamd_call call = {
+        .channel = event->channel, .peer = event->peer, .now_ns = self->now_ns};
     beam_wire_error err;
     ProtobufCMessage *message = NULL;
     self->messages_received++;
-    if (identity_bytes == 0 || identity_bytes > BEAMD_IDENTITY_BYTES) {
+    if (event->peer.identity_bytes == 0 || event->peer.identity_bytes > BEAMD_IDENTITY_BYTES) {
         self->metrics.frames_refused++;
         return; /* no ROUTER delivers such a message */
     }
-    if (frames != 1) {
-        self->metrics.frames_refused++;
-        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_MALFORMED, "frame",
-                       "a message is one frame, %u came", frames);
-        beamd_core_refuse(self, &call, &err);
-        return;
-    }
-    if (bytes > (size_t)self->config->message_kib << 10) {
-        beam_wire_header_decode(&call.header, frame, bytes, &err);
-        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_TOO_LARGE, "frame",
-                       "%zu bytes, this daemon takes at most %lld KiB", bytes,
-                       self->config->message_kib);
-        beamd_core_refuse(self, &call, &err);
+    if (!message_readable(self, &call, event)) {
         return;
     }
     beam_wire_arena_reset(&self->arena);
-    const int unpacked = beam_wire_unpack(&call.header, &message, &self->arena, frame, bytes, &err);
+    const int unpacked = beam_wire_unpack(&call.header, &message, &self->arena, event->frame,
+                                          event->bytes, &err);
     self->metrics.requests[call.header.type < BEAMD_REQUEST_TYPES ? call.header.type : 0]++;
     if (unpacked < 0) {
         beamd_core_refuse(self, &call, &err);
@@ -231,67 +224,136 @@ void beamd_core_message(beamd_core *self, uint64_t now_ns, beamd_channel channel
     beamd_core_handle(self, &call, message);
 }
 
-void beamd_core_subscribed(beamd_core *self, const void *prefix, size_t bytes)
+/* Solution.repeat and SolutionSet.repeat are field 5, absent in the frame because false: two more
+ * bytes say true. */
+static void repeat(beamd_core *self, beamd_cluster *c)
+{
+    unsigned char topic[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
+    const size_t topic_bytes = beam_wire_topic(c->id, topic);
+    c->repeat_due = false;
+    c->repeat_at_ns = self->now_ns;
+    const size_t repeated = c->frame_bytes + 2;
+    beam_wire_header header;
+    if (beam_wire_header_decode(&header, c->frame, c->frame_bytes, NULL) < 0 ||
+        beam_wire_header_encode(self->out, header.type, header.cluster, header.sequence,
+                                repeated - BEAM_WIRE_HEADER_BYTES, NULL) < 0) {
+        return;
+    }
+    memcpy(self->out + BEAM_WIRE_HEADER_BYTES, c->frame + BEAM_WIRE_HEADER_BYTES,
+           c->frame_bytes - BEAM_WIRE_HEADER_BYTES);
+    self->out[c->frame_bytes] = 5u << 3;
+    self->out[c->frame_bytes + 1] = 1;
+    if (self->act.publish(self->act.arg, topic, topic_bytes, self->out, repeated)) {
+        self->metrics.repeats++;
+    } else {
+        self->metrics.publications_dropped++;
+    }
+}
+
+/* The last solutions that match are published again. All subscribers get to see that: of one cluster
+ * there is one in REPEAT_NS for everybody who came meanwhile. */
+static void take_subscription(beamd_core *self, const void *prefix, size_t bytes)
 {
     for (unsigned i = 0; i < self->count; i++) {
         beamd_cluster *c = self->clusters[i];
         unsigned char topic[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
         const size_t topic_bytes = beam_wire_topic(c->id, topic);
-        if (c->frame_bytes == 0 || bytes > topic_bytes ||
-            (bytes > 0 && memcmp(topic, prefix, bytes) != 0)) {
-            continue;
-        }
-        /* Solution.repeat is field 5, absent in the frame because false: two more bytes say true.
-         */
-        const size_t repeated = c->frame_bytes + 2;
-        beam_wire_header header;
-        if (beam_wire_header_decode(&header, c->frame, c->frame_bytes, NULL) < 0 ||
-            beam_wire_header_encode(self->out, header.type, header.cluster, header.sequence,
-                                    repeated - BEAM_WIRE_HEADER_BYTES, NULL) < 0) {
-            continue;
-        }
-        memcpy(self->out + BEAM_WIRE_HEADER_BYTES, c->frame + BEAM_WIRE_HEADER_BYTES,
-               c->frame_bytes - BEAM_WIRE_HEADER_BYTES);
-        self->out[c->frame_bytes] = 5u << 3;
-        self->out[c->frame_bytes + 1] = 1;
-        if (self->io.publish(self->io.arg, topic, topic_bytes, self->out, repeated)) {
-            self->metrics.repeats++;
-        } else {
-            self->metrics.publications_dropped++;
+        if (c->frame_bytes > 0 && bytes <= topic_bytes &&
+            (bytes == 0 || memcmp(topic, prefix, bytes) == 0)) {
+            c->repeat_due = true;
+            if (self->now_ns - c->repeat_at_ns >= REPEAT_NS) {
+                repeat(self, c);
+            }
         }
     }
 }
 
-void beamd_core_drain(beamd_core *self)
+static void repeat_due(beamd_core *self)
 {
-    self->draining = true;
+    for (unsigned i = 0; i < self->count; i++) {
+        if (self->clusters[i]->repeat_due) {
+            repeat(self, self->clusters[i]);
+        }
+    }
 }
 
-bool beamd_core_idle(const beamd_core *self)
+static void abandon(beamd_core *self)
 {
-    return self->ready_count == 0 && self->jobs_solving == 0 && !self->is_reading;
-}
-
-void beamd_core_abandon(beamd_core *self, uint64_t now_ns)
-{
-    (void)now_ns;
     beam_wire_error err;
     beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_DRAINING, NULL,
                    "the daemon is stopping and the time for it is over");
     atomic_store_explicit(&self->abandon, true, memory_order_relaxed);
-    while (self->ready_count > 0) {
-        beamd_cluster *c = self->ready[0];
-        beamd_core_unqueue(self, c);
-        beamd_core_refuse_request(self, c, &c->pending, &err);
-        c->pending.present = false;
+    for (unsigned i = 0; i < self->count; i++) {
+        beamd_core_refuse_all(self, self->clusters[i], &err);
     }
-    for (unsigned i = 0; i < self->count; i++) { /* waiting behind a job under way */
-        beamd_cluster *c = self->clusters[i];
-        if (c->pending.present) {
-            beamd_core_refuse_request(self, c, &c->pending, &err);
-            c->pending.present = false;
-        }
+}
+
+static void take_job(beamd_core *self, beamd_job *job)
+{
+    if (job->run == beamd_batch_run) {
+        beamd_core_batch_done(self, (beamd_batch *)job);
+    } else if (job->run == beamd_refresh_run) {
+        beamd_core_refresh_done(self, (beamd_refresh_job *)job);
+    } else if (job->run == beamd_front_run) {
+        beamd_core_front_done(self);
+    } else {
+        beamd_core_model_done(self);
     }
+}
+
+static void take_event(beamd_core *self, const beamd_event *event)
+{
+    switch (event->kind) {
+    case BEAMD_EVENT_MESSAGE:
+        take_message(self, event);
+        break;
+    case BEAMD_EVENT_SUBSCRIBED:
+        take_subscription(self, event->frame, event->bytes);
+        break;
+    case BEAMD_EVENT_DONE:
+        take_job(self, event->job);
+        break;
+    case BEAMD_EVENT_DRAIN:
+        self->draining = true;
+        break;
+    case BEAMD_EVENT_ABANDON:
+        abandon(self);
+        break;
+    case BEAMD_EVENT_MODEL:
+        beamd_core_reread_model(self);
+        break;
+    case BEAMD_EVENT_TIME:
+        break;
+    }
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* In this order: what came is taken; what is at its last moment is answered; threads get work. */
+uint64_t beamd_core_step(beamd_core *self, uint64_t now_ns, const beamd_event *event)
+{
+    self->now_ns = now_ns > self->now_ns ? now_ns : self->now_ns; /* a clock that stepped back */
+    take_event(self, event);
+    beamd_core_queue_time(self);
+    if (self->now_ns >= self->housekeeping_ns) {
+        self->housekeeping_ns = self->now_ns + HOUSEKEEPING_NS;
+        beamd_core_queue_due(self);
+        beamd_core_background(self);
+        repeat_due(self);
+    }
+    beamd_core_schedule_time(self);
+    beamd_core_dispatch(self);
+    const uint64_t next_ns =
+        earlier(beamd_core_queue_next_ns(self), beamd_core_schedule_next_ns(self));
+    return self->count > 0 ? earlier(next_ns, self->housekeeping_ns) : next_ns;
+}
+
+bool beamd_core_idle(const beamd_core *self)
+{
+    return self->open_count == 0 && !self->is_reading && !self->front;
 }
 
 unsigned beamd_core_clusters(const beamd_core *self)
@@ -301,10 +363,18 @@ unsigned beamd_core_clusters(const beamd_core *self)
 
 unsigned beamd_core_jobs(const beamd_core *self)
 {
-    return self->jobs_solving + self->jobs_refreshing + self->is_reading;
+    unsigned jobs = 0;
+    for (int k = 0; k < BEAMD_CREWS; k++) {
+        jobs += self->jobs[k];
+    }
+    return jobs;
 }
 
-unsigned beamd_core_ready(const beamd_core *self)
+unsigned beamd_core_waiting(const beamd_core *self)
 {
-    return self->ready_count;
+    unsigned waiting = 0;
+    for (unsigned k = 0; k < self->open_count; k++) {
+        waiting += self->open[k]->under_way == 0;
+    }
+    return waiting;
 }

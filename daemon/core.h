@@ -74,10 +74,10 @@ typedef struct beamd_actions {
     bool (*submit)(void *arg, beamd_crew crew, beamd_job *job); /* after free_threads said yes */
     /* The thread that runs this job is lost; another takes its place. False: there is none. */
     bool (*replace_thread)(void *arg, beamd_crew crew, const beamd_job *job);
-    /* ConfigReload, ConfigGet, LogLevelSet, Drain: what is outside the core. Fill in a reply, or
-     * return -1 with *err. */
-    int (*config_reload)(void *arg, bool check_only, Beamd__ConfigReply *reply,
-                         beam_wire_error *err);
+    /* Of the configuration, the log and the loop, which are outside the core. config: fills in a
+     * reply that stays valid until the next call; -1 with *err. */
+    int (*config)(void *arg, bool reload, bool check_only, Beamd__ConfigReply *reply,
+                  beam_wire_error *err);
     int (*log_level)(void *arg, const char *level, beam_wire_error *err);
     void (*drain)(void *arg);
 } beamd_actions;

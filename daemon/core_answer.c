@@ -1,4 +1,5 @@
-/* A finished job becomes a Solution: to whoever asked, and to the subscribers. */
+/* A request's answer: a Solution, or a SolutionSet where the cluster has several subbands or named
+ * preferences; to whoever asked, and to the subscribers. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -8,16 +9,39 @@
 
 enum { LOW_ECHO_SNR_DB = 10 /* below it the CRLB is not attained */ };
 
-typedef struct answer {
-    Beamd__Solution solution;
-    Beamd__Latency latency;
-    Beamd__Preference preference;
-    Beamd__ComplexArray beams, sensing;
-    uint32_t beams_shape[2], sensing_shape[3];
-    Beamd__UserAnswer user[BEAM_MAX_USERS], *user_at[BEAM_MAX_USERS];
-    Beamd__StationAnswer station[BEAM_MAX_STATIONS], *station_at[BEAM_MAX_STATIONS];
-    Beamd__TargetAnswer target[BEAM_MAX_TARGETS], *target_at[BEAM_MAX_TARGETS];
-} answer;
+/* Messages under construction, in the core's scratch. */
+typedef struct messages {
+    unsigned char *memory;
+    size_t size, used;
+} messages;
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 15u) & ~(size_t)15u;
+}
+
+static size_t solution_scratch(const beam_dims *d)
+{
+    const size_t U = (size_t)d->users, L = (size_t)d->stations, J = (size_t)d->targets;
+    return rounded(sizeof(Beamd__Solution)) + rounded(sizeof(Beamd__Preference)) +
+           rounded(U * sizeof(Beamd__UserAnswer)) + rounded(U * sizeof(void *)) +
+           rounded(L * sizeof(Beamd__StationAnswer)) + rounded(L * sizeof(void *)) +
+           rounded(J * sizeof(Beamd__TargetAnswer)) + rounded(J * sizeof(void *));
+}
+
+size_t beamd_core_answer_scratch(const beamd_cluster *c)
+{
+    const size_t problems = (size_t)c->subbands * BEAM_WIRE_MAX_PREFERENCES;
+    return problems * (solution_scratch(&c->max) + sizeof(void *)) + 64;
+}
+
+static void *take(messages *m, size_t bytes)
+{
+    void *at = m->memory + m->used;
+    m->used += rounded(bytes);
+    assert(m->used <= m->size);
+    return at;
+}
 
 static double row_power_w(const beam_complex *row, int antennas)
 {
@@ -28,206 +52,321 @@ static double row_power_w(const beam_complex *row, int antennas)
     return sum;
 }
 
-static void put_arrays(answer *a, const beamd_solve_job *job)
+static void put_users(messages *m, Beamd__Solution *s, const beamd_answer *a)
 {
-    const beam_dims *dims = &job->view.scene.dims;
-    beamd__complex_array__init(&a->beams);
-    beamd__complex_array__init(&a->sensing);
-    a->beams_shape[0] = (uint32_t)dims->users;
-    a->beams_shape[1] = (uint32_t)dims->antennas;
-    a->sensing_shape[0] = (uint32_t)dims->stations;
-    a->sensing_shape[1] = (uint32_t)job->sensing_columns;
-    a->sensing_shape[2] = (uint32_t)dims->antennas;
-    a->beams.element = a->sensing.element = job->element;
-    a->beams.order = a->sensing.order = BEAMD__ARRAY_ORDER__ORDER_LAST_FASTEST;
-    a->beams.n_shape = 2;
-    a->beams.shape = a->beams_shape;
-    a->beams.data = (ProtobufCBinaryData){job->beam_size, job->beam_bytes};
-    a->sensing.n_shape = 3;
-    a->sensing.shape = a->sensing_shape;
-    a->sensing.data = (ProtobufCBinaryData){job->sensing_size, job->sensing_bytes};
-    a->solution.beams = &a->beams;
-    a->solution.sensing = &a->sensing;
-}
-
-static void put_users(answer *a, const beamd_solve_job *job)
-{
-    const beam_scene *scene = &job->view.scene;
-    const int antennas = scene->dims.antennas;
-    for (int u = 0; u < scene->dims.users; u++) {
-        Beamd__UserAnswer *user = &a->user[u];
+    Beamd__UserAnswer *users = take(m, (size_t)a->users * sizeof *users);
+    s->users = take(m, (size_t)a->users * sizeof(void *));
+    s->n_users = (size_t)a->users;
+    for (int u = 0; u < a->users; u++) {
+        Beamd__UserAnswer *user = &users[u];
         beamd__user_answer__init(user);
-        user->user_id = job->view.user_id[u];
-        user->station = (uint32_t)scene->user_station[u];
+        user->user_id = a->user_id[u];
+        user->station = (uint32_t)a->user_station[u];
         user->beam_power_w =
-            row_power_w(job->out.design.beams + (size_t)u * (size_t)antennas, antennas);
-        user->rate_nominal_bps_hz = log2(1 + job->quality.user_sinr_nominal[u]);
-        user->rate_worst_case_bps_hz = job->quality.user_rate_worst_case_bps_hz[u];
-        user->sinr_worst_case = job->quality.user_sinr_worst_case[u];
-        user->min_rate_bps_hz = scene->user_min_rate_bps_hz[u];
+            row_power_w(a->out.design.beams + (size_t)u * (size_t)a->antennas, a->antennas);
+        user->rate_nominal_bps_hz = log2(1 + a->quality.user_sinr_nominal[u]);
+        user->rate_worst_case_bps_hz = a->quality.user_rate_worst_case_bps_hz[u];
+        user->sinr_worst_case = a->quality.user_sinr_worst_case[u];
+        user->min_rate_bps_hz = a->user_min_rate_bps_hz[u];
         user->below_floor = user->rate_worst_case_bps_hz < user->min_rate_bps_hz;
-        a->user_at[u] = user;
+        s->users[u] = user;
     }
-    a->solution.n_users = (size_t)scene->dims.users;
-    a->solution.users = a->user_at;
 }
 
-static void put_stations(answer *a, const beamd_solve_job *job)
+static void put_stations(messages *m, Beamd__Solution *s, const beamd_answer *a)
 {
-    const beam_scene *scene = &job->view.scene;
-    const beam_design *design = &job->out.design;
-    const size_t row = (size_t)scene->dims.antennas;
-    for (int l = 0; l < scene->dims.stations; l++) {
-        Beamd__StationAnswer *station = &a->station[l];
+    const beam_design *design = &a->out.design;
+    const size_t row = (size_t)a->antennas;
+    Beamd__StationAnswer *stations = take(m, (size_t)a->stations * sizeof *stations);
+    s->stations = take(m, (size_t)a->stations * sizeof(void *));
+    s->n_stations = (size_t)a->stations;
+    for (int l = 0; l < a->stations; l++) {
+        Beamd__StationAnswer *station = &stations[l];
         beamd__station_answer__init(station);
-        station->power_w = job->quality.station_power_w[l];
+        station->power_w = a->quality.station_power_w[l];
         for (int k = 0; k < design->sensing_count[l]; k++) {
             const size_t at = (size_t)l * (size_t)design->sensing_max + (size_t)k;
-            station->sensing_power_w += row_power_w(design->sensing + at * row, (int)row);
+            station->sensing_power_w += row_power_w(design->sensing + at * row, a->antennas);
         }
-        station->power_slack_w = scene->station_power_w[l] - station->power_w;
-        station->peak_antenna_power_w = job->quality.station_peak_antenna_w[l];
+        station->power_slack_w = a->station_power_w[l] - station->power_w;
+        station->peak_antenna_power_w = a->quality.station_peak_antenna_w[l];
         station->sensing_columns = (uint32_t)design->sensing_count[l];
-        a->station_at[l] = station;
+        s->stations[l] = station;
     }
-    a->solution.n_stations = (size_t)scene->dims.stations;
-    a->solution.stations = a->station_at;
 }
 
-static void put_targets(answer *a, const beamd_solve_job *job)
+static void put_targets(messages *m, Beamd__Solution *s, const beamd_answer *a)
 {
-    const int targets = job->view.scene.dims.targets;
-    for (int j = 0; j < targets; j++) {
-        Beamd__TargetAnswer *target = &a->target[j];
+    Beamd__TargetAnswer *targets = take(m, (size_t)a->targets * sizeof *targets);
+    s->targets = take(m, (size_t)a->targets * sizeof(void *));
+    s->n_targets = (size_t)a->targets;
+    for (int j = 0; j < a->targets; j++) {
+        Beamd__TargetAnswer *target = &targets[j];
         beamd__target_answer__init(target);
-        target->state = (Beamd__TargetState)job->quality.target_state[j];
-        target->rms_bound_m = job->quality.target_rms_m[j];
-        target->echo_snr_db = job->quality.target_echo_snr_db[j];
+        target->state = (Beamd__TargetState)a->quality.target_state[j];
+        target->rms_bound_m = a->quality.target_rms_m[j];
+        target->echo_snr_db = a->quality.target_echo_snr_db[j];
         target->low_echo_snr = target->echo_snr_db < LOW_ECHO_SNR_DB;
-        a->target_at[j] = target;
+        s->targets[j] = target;
     }
-    a->solution.n_targets = (size_t)targets;
-    a->solution.targets = a->target_at;
 }
 
-static void put_quality(Beamd__Solution *s, const beamd_solve_job *job)
+static void put_quality(Beamd__Solution *s, const beamd_answer *a)
 {
-    const beam_quality *q = &job->quality;
+    const beam_quality *q = &a->quality;
     s->wsr_nominal_bps_hz = q->wsr_nominal_bps_hz;
     s->wsr_worst_case_bps_hz = q->wsr_worst_case_bps_hz;
     s->crlb_valid = q->crlb_valid;
     s->crlb_m2 = q->crlb_m2;
-    s->wsr_ideal_bps_hz = job->ideal.wsr_ideal_bps_hz;
-    s->crlb_min_m2 = job->ideal.crlb_min_m2;
-    s->merit = job->merit;
-    s->classical_merit = job->result.classical_merit;
+    s->wsr_ideal_bps_hz = a->ideal.wsr_ideal_bps_hz;
+    s->crlb_min_m2 = a->ideal.crlb_min_m2;
+    s->merit = a->merit;
+    s->classical_merit = a->result.classical_merit;
     s->users_below_floor = (uint32_t)q->users_below_floor;
     s->shortfall_bps_hz = q->shortfall_bps_hz;
-    s->method = (Beamd__Method)job->result.method;
-    s->status = (Beamd__SolveStatus)job->result.status;
-    s->warm = job->result.warm;
-    s->iterations = (uint32_t)job->result.iterations;
+    s->method = (Beamd__Method)a->result.method;
+    s->status = (Beamd__SolveStatus)a->result.status;
+    s->warm = a->result.warm;
+    s->iterations = (uint32_t)a->result.iterations;
 }
 
-static void put_latency(beamd_core *self, answer *a, const beamd_cluster *c)
+static Beamd__Solution *put_solution(messages *m, beamd_answer *a, Beamd__Service service,
+                                     uint64_t age_limit_ns, bool late)
 {
-    const beamd_solve_job *job = &c->job;
-    const uint64_t sent_ns = self->io.clock_ns(self->io.arg);
-    beamd__latency__init(&a->latency);
-    a->latency.received_monotonic_ns = job->request.received_ns;
-    a->latency.received_to_queued_ns = job->request.queued_ns - job->request.received_ns;
-    a->latency.queued_to_solve_ns = job->start_ns - job->request.queued_ns;
-    a->latency.solve_ns = job->end_ns - job->start_ns;
-    a->latency.solve_to_sent_ns = sent_ns - job->end_ns;
-    a->solution.latency = &a->latency;
-    a->solution.valid_until_monotonic_ns =
-        job->request.received_ns + (uint64_t)self->config->valid_ms * 1000000u;
+    Beamd__Solution *s = take(m, sizeof *s);
+    beamd__solution__init(s);
+    s->csi_sequence = a->csi_sequence;
+    s->target_sequence = a->target_sequence;
+    s->target_time_ns = a->target_time_ns;
+    s->beams = &a->beams;
+    s->sensing = &a->sensing;
+    put_users(m, s, a);
+    put_stations(m, s, a);
+    put_targets(m, s, a);
+    put_quality(s, a);
+    s->preference = take(m, sizeof *s->preference);
+    beamd__preference__init(s->preference);
+    const beam_preference u = beam_preference_from_tradeoff(a->tradeoff);
+    s->preference->u1 = u.u1;
+    s->preference->u2 = u.u2;
+    s->service = service;
+    s->late = late;
+    s->backend =
+        service == BEAMD__SERVICE__SERVICE_HELD ? BEAMD__BACKEND__BACKEND_NONE : a->backend;
+    s->subband = (uint32_t)a->subband;
+    s->preference_name = beamd_core_text(a->preference_name);
+    const uint64_t age_us = a->csi_age_ns / 1000u;
+    s->csi_age_us = age_us < UINT32_MAX ? (uint32_t)age_us : UINT32_MAX;
+    s->csi_stale = age_limit_ns > 0 && a->csi_age_ns > age_limit_ns;
+    s->error_growth = a->error_growth;
+    s->ideal_stale = a->ideal_stale;
+    return s;
 }
 
-static void count(beamd_core *self, beamd_cluster *c, const Beamd__Latency *latency)
+/* What there is for a problem of the active request, and how much was done for it. NULL: nothing. */
+static beamd_answer *best_there_is(const beamd_cluster *c, int band, int preference,
+                                   Beamd__Service *service)
 {
-    const beamd_solve_job *job = &c->job;
-    beamd_metrics *m = &self->metrics;
-    const uint64_t total_ns = latency->received_to_queued_ns + latency->queued_to_solve_ns +
-                              latency->solve_ns + latency->solve_to_sent_ns;
-    c->solutions++;
-    c->last_sent_ns = latency->received_monotonic_ns + total_ns;
-    c->last_method = job->result.method;
-    c->last_wsr_worst_case_bps_hz = job->quality.wsr_worst_case_bps_hz;
-    c->last_crlb_valid = job->quality.crlb_valid;
-    c->last_crlb_m2 = job->quality.crlb_m2;
-    self->solutions_sent++;
-    static_assert(BEAMD_METHODS == BEAM_METHOD_NETWORK + 1, "a method without a counter");
-    m->solutions[job->result.method]++;
-    m->solve_status[(unsigned)job->result.status % BEAMD_SOLVE_STATUSES]++;
-    m->warm += job->result.warm;
-    m->cold += !job->result.warm;
-    if (job->request.identity_bytes == 0) {
-        m->unsolicited++;
-        return; /* nobody waited: no latency to speak of */
+    const int at = beamd_problem_index(band, preference);
+    beamd_answer *last = c->last[at], *check = c->check[at];
+    if (beamd_bands_has(&c->failed, band)) {
+        return NULL;
     }
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_DECODE], latency->received_to_queued_ns);
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_QUEUE], latency->queued_to_solve_ns);
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_SOLVE], latency->solve_ns);
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_SEND], latency->solve_to_sent_ns);
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_TOTAL], total_ns);
-    beamd_histogram_add(&c->latency, total_ns);
-    if (c->last_sent_ns > job->request.deadline_ns) {
-        c->deadlines_missed++;
-        m->deadlines_missed++;
+    if (beamd_bands_has(&c->done, band)) {
+        *service = last->service;
+        return last->present ? last : NULL;
     }
+    if (beamd_bands_has(&c->checked, band) && check->present) {
+        *service = check->service;
+        return check;
+    }
+    *service = BEAMD__SERVICE__SERVICE_HELD;
+    return last->present ? last : NULL;
+}
+
+static void fill_latency(const beamd_cluster *c, uint64_t sent_ns, Beamd__Latency *latency)
+{
+    const beamd_request *r = &c->active;
+    const uint64_t start_ns = c->start_ns ? c->start_ns : sent_ns; /* held: nothing was solved */
+    const uint64_t end_ns = c->end_ns ? c->end_ns : sent_ns;
+    const uint64_t checked_ns = c->checked_ns ? c->checked_ns : sent_ns;
+    beamd__latency__init(latency);
+    latency->received_monotonic_ns = r->received_ns;
+    latency->received_to_queued_ns = r->queued_ns - r->received_ns;
+    latency->queued_to_solve_ns = start_ns - r->queued_ns;
+    latency->solve_ns = end_ns - start_ns;
+    latency->solve_to_checked_ns = checked_ns - end_ns;
+    latency->solve_to_sent_ns = sent_ns - end_ns;
+    latency->has_sender_estimate = r->has_sender_estimate;
+    latency->sender_offset_estimate_ns = r->sender_offset_ns;
+    latency->transit_estimate_ns = r->transit_ns;
+}
+
+static uint64_t valid_until_ns(const beamd_core *self, const beamd_cluster *c)
+{
+    uint64_t until_ns = c->active.received_ns + (uint64_t)self->config->valid_ms * 1000000u;
+    const uint64_t limit_ns = (uint64_t)self->config->csi_age_limit_ms * 1000000u;
+    for (int b = 0; limit_ns > 0 && b < c->subbands; b++) {
+        if (beamd_bands_has(&c->active.bands, b) && c->band[b].measured_ns + limit_ns < until_ns) {
+            until_ns = c->band[b].measured_ns + limit_ns;
+        }
+    }
+    return until_ns;
+}
+
+static bool is_set(const beamd_cluster *c)
+{
+    return c->subbands > 1 || c->named_count > 0;
+}
+
+/* Everything of the answer but its latency. Returns how many solutions it has. */
+static size_t build(beamd_core *self, beamd_cluster *c, messages *m, bool late,
+                    Beamd__SolutionSet *set)
+{
+    const int preferences = c->named_count > 0 ? c->named_count : 1;
+    const uint64_t limit_ns = (uint64_t)self->config->csi_age_limit_ms * 1000000u;
+    beamd__solution_set__init(set);
+    set->solutions = take(m, (size_t)c->subbands * (size_t)preferences * sizeof(void *));
+    for (int b = 0; b < c->subbands; b++) {
+        for (int p = 0; p < preferences && beamd_bands_has(&c->active.bands, b); p++) {
+            Beamd__Service service = BEAMD__SERVICE__SERVICE_FULL;
+            beamd_answer *a = best_there_is(c, b, p, &service);
+            if (a) {
+                set->solutions[set->n_solutions++] = put_solution(m, a, service, limit_ns, late);
+                set->service = service > set->service ? service : set->service;
+            }
+        }
+    }
+    set->sender_time_ns = c->active.sender_time_ns;
+    set->csi_sequence = c->active.sequence;
+    set->target_sequence = c->target_sequence;
+    set->target_time_ns = c->target_time_ns;
+    set->valid_until_monotonic_ns = valid_until_ns(self, c);
+    set->late = late;
+    return set->n_solutions;
+}
+
+static int pack(beamd_cluster *c, Beamd__SolutionSet *set, Beamd__Latency *latency,
+                beam_wire_error *err)
+{
+    size_t bytes = 0;
+    int packed;
+    c->frame_bytes = 0;
+    if (is_set(c)) {
+        set->latency = latency;
+        packed = beam_wire_pack(BEAM_WIRE_SOLUTION_SET, c->id, c->active.sequence, &set->base,
+                                c->frame, c->frame_capacity - 2, &bytes, err);
+    } else {
+        Beamd__Solution *s = set->solutions[0];
+        s->sender_time_ns = set->sender_time_ns;
+        s->valid_until_monotonic_ns = set->valid_until_monotonic_ns;
+        s->latency = latency;
+        packed = beam_wire_pack(BEAM_WIRE_SOLUTION, c->id, c->active.sequence, &s->base, c->frame,
+                                c->frame_capacity - 2, &bytes, err);
+    }
+    c->frame_bytes = packed < 0 ? 0 : bytes;
+    return packed;
 }
 
 static void send(beamd_core *self, beamd_cluster *c)
 {
-    const beamd_request *request = &c->job.request;
+    const beamd_request *request = &c->active;
     if (request->identity_bytes > 0 &&
-        !self->io.reply(self->io.arg, BEAMD_CHANNEL_CSI, request->identity, request->identity_bytes,
-                        c->frame, c->frame_bytes)) {
+        !self->act.reply(self->act.arg, BEAMD_CHANNEL_CSI, request->identity,
+                         request->identity_bytes, c->frame, c->frame_bytes)) {
         self->metrics.replies_dropped++;
         BEAMD_LOG(BEAMD_LOG_INFO, "event=reply_dropped type=Solution cluster=%s", c->id);
     }
     unsigned char topic[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
     const size_t topic_bytes = beam_wire_topic(c->id, topic);
-    if (self->io.publish(self->io.arg, topic, topic_bytes, c->frame, c->frame_bytes)) {
+    if (self->act.publish(self->act.arg, topic, topic_bytes, c->frame, c->frame_bytes)) {
         self->metrics.published++;
     } else {
         self->metrics.publications_dropped++;
     }
 }
 
-void beamd_core_answer(beamd_core *self, beamd_cluster *c)
+static void count_solutions(beamd_core *self, const Beamd__SolutionSet *set)
 {
-    static answer a; /* 20 KiB, one thread */
-    const beamd_solve_job *job = &c->job;
-    beamd__solution__init(&a.solution);
-    a.solution.sender_time_ns = job->request.sender_time_ns;
-    a.solution.csi_sequence = job->csi_sequence;
-    a.solution.target_sequence = job->target_sequence;
-    a.solution.target_time_ns = job->target_time_ns;
-    put_arrays(&a, job);
-    put_users(&a, job);
-    put_stations(&a, job);
-    put_targets(&a, job);
-    put_quality(&a.solution, job);
-    const beam_preference u = beam_preference_from_tradeoff(job->tradeoff);
-    beamd__preference__init(&a.preference);
-    a.preference.u1 = u.u1;
-    a.preference.u2 = u.u2;
-    a.solution.preference = &a.preference;
-    put_latency(self, &a, c);
-    size_t bytes = 0;
+    beamd_metrics *m = &self->metrics;
+    static_assert(BEAMD_METHODS == BEAM_METHOD_NETWORK + 1, "a method without a counter");
+    for (size_t k = 0; k < set->n_solutions; k++) {
+        const Beamd__Solution *s = set->solutions[k];
+        m->solutions[(unsigned)s->method % BEAMD_METHODS]++;
+        m->solve_status[(unsigned)s->status % BEAMD_SOLVE_STATUSES]++;
+        m->warm += s->warm != 0;
+        m->cold += s->warm == 0;
+        m->by_service[(unsigned)s->service % BEAMD_SERVICES]++;
+        m->by_backend[(unsigned)s->backend % BEAMD_BACKENDS]++;
+    }
+}
+
+static void count_request(beamd_core *self, beamd_cluster *c, const Beamd__SolutionSet *set,
+                          const Beamd__Latency *l)
+{
+    beamd_metrics *m = &self->metrics;
+    const uint64_t total_ns = l->received_to_queued_ns + l->queued_to_solve_ns + l->solve_ns +
+                              l->solve_to_sent_ns;
+    c->solutions++;
+    c->by_service[(unsigned)set->service % BEAMD_SERVICES]++;
+    c->last_sent_ns = l->received_monotonic_ns + total_ns;
+    self->solutions_sent++;
+    if (c->active.identity_bytes == 0) {
+        m->unsolicited++;
+        return; /* nobody waited: no latency to speak of */
+    }
+    beamd_histogram_add(&m->stage[BEAMD_STAGE_DECODE], l->received_to_queued_ns);
+    beamd_histogram_add(&m->stage[BEAMD_STAGE_QUEUE], l->queued_to_solve_ns);
+    beamd_histogram_add(&m->stage[BEAMD_STAGE_SOLVE], l->solve_ns);
+    beamd_histogram_add(&m->stage[BEAMD_STAGE_CHECK], l->solve_to_checked_ns);
+    beamd_histogram_add(&m->stage[BEAMD_STAGE_SEND], l->solve_to_sent_ns - l->solve_to_checked_ns);
+    beamd_histogram_add(&m->stage[BEAMD_STAGE_TOTAL], total_ns);
+    beamd_histogram_add(&c->latency, total_ns);
+    if (set->late) {
+        c->deadlines_missed++;
+        m->deadlines_missed++;
+    }
+}
+
+/* Packing a wide answer takes a millisecond: whether it is late is asked again afterwards, and then
+ * it says so. */
+static int pack_in_time(beamd_core *self, beamd_cluster *c, Beamd__SolutionSet *set,
+                        Beamd__Latency *latency, beam_wire_error *err)
+{
+    const int packed = pack(c, set, latency, err);
+    if (packed < 0 || set->late || self->act.clock_ns(self->act.arg) <= c->active.deadline_ns) {
+        return packed;
+    }
+    set->late = true;
+    for (size_t k = 0; k < set->n_solutions; k++) {
+        set->solutions[k]->late = true;
+    }
+    return pack(c, set, latency, err);
+}
+
+bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
+{
+    messages m = {self->scratch, self->scratch_bytes, 0};
+    Beamd__SolutionSet set;
+    Beamd__Latency latency;
+    const uint64_t sent_ns = self->act.clock_ns(self->act.arg);
+    if (build(self, c, &m, sent_ns > c->active.deadline_ns, &set) == 0) {
+        return false;
+    }
+    if (c->active.identity_bytes == 0 && set.service == BEAMD__SERVICE__SERVICE_HELD) {
+        return true; /* nobody asked, and nothing is new */
+    }
+    fill_latency(c, sent_ns, &latency);
     beam_wire_error err;
-    if (beam_wire_pack(BEAM_WIRE_SOLUTION, c->id, job->request.sequence, &a.solution.base, c->frame,
-                       c->frame_capacity - 2, &bytes, &err) < 0) {
-        c->frame_bytes = 0;
+    if (pack_in_time(self, c, &set, &latency, &err) < 0) {
         self->metrics.failed_jobs++;
         BEAMD_LOG(BEAMD_LOG_ERR, "event=pack_failed type=Solution cluster=%s why=\"%s\"", c->id,
                   err.text);
-        beamd_core_refuse_request(self, c, &job->request, &err);
-        return;
+        beamd_core_refuse_request(self, c, &c->active, &err);
+        return true; /* answered */
     }
-    c->frame_bytes = bytes;
     send(self, c);
-    count(self, c, &a.latency);
+    count_solutions(self, &set);
+    count_request(self, c, &set, &latency);
+    return true;
 }

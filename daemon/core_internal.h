@@ -31,6 +31,7 @@ struct beamd_core {
     unsigned jobs[BEAMD_CREWS];
     beamd_front_job *front; /* one at a time */
     beamd_request front_for;
+    char front_cluster[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
     uint64_t ticket; /* of the last request activated */
     struct beamd_clock_offset *offsets; /* NULL: not estimated */
     beamd_model *model; /* NULL: none */
@@ -140,6 +141,10 @@ void beamd_core_front(beamd_core *self, const beamd_call *call, const Beamd__Fro
 void beamd_core_front_done(beamd_core *self);
 
 /* core_requests.c, core_control.c */
+/* False without memory. */
+bool beamd_core_grow_scratch(beamd_core *self, const beamd_cluster *cluster);
+/* Offset of the sender's clock and transit, as estimates, where its time is known. */
+void beamd_core_estimate_sender(beamd_core *self, const beamd_call *call, beamd_request *request);
 void beamd_core_handle(beamd_core *self, beamd_call *call, const ProtobufCMessage *message);
 void beamd_core_control(beamd_core *self, const beamd_call *call, const ProtobufCMessage *message);
 beamd_cluster *beamd_core_find_or_refuse(beamd_core *self, const beamd_call *call);

@@ -12,15 +12,15 @@ _Static_assert((int)BEAMD_MODEL_FILE_BYTES == (int)BEAM_WIRE_MAX_STRING_BYTES + 
                "the texts of a model must fit the wire");
 _Static_assert((int)BEAMD_FALLBACK_REASONS == (int)BEAMD_FALLBACKS, "a reason without a counter");
 
-char *beamd_core_text(const char *text)
+bool beamd_core_uses_network(const beamd_core *self)
 {
-    return (char *)(uintptr_t)text;
+    return strcmp(self->config->solve_method, "network") == 0;
 }
 
 Beamd__Method beamd_core_method(const beamd_core *self)
 {
-    return strcmp(self->config->solve_method, "network") == 0 ? BEAMD__METHOD__METHOD_NETWORK
-                                                              : BEAMD__METHOD__METHOD_BOBLRBF;
+    return beamd_core_uses_network(self) ? BEAMD__METHOD__METHOD_NETWORK
+                                         : BEAMD__METHOD__METHOD_BOBLRBF;
 }
 
 beamd_cluster_limits beamd_core_limits(const beamd_core *self, size_t counted)
@@ -28,6 +28,7 @@ beamd_cluster_limits beamd_core_limits(const beamd_core *self, size_t counted)
     const size_t all = (size_t)self->config->memory_mib << 20;
     const size_t used = self->bytes - counted;
     return (beamd_cluster_limits){.users_max = (int)self->config->users_max,
+                                  .threads = (int)self->config->workers,
                                   .bytes_max = (size_t)self->config->cluster_memory_mib << 20,
                                   .bytes_left = all > used ? all - used : 0};
 }
@@ -37,6 +38,10 @@ void beamd_core_set_model(beamd_core *self, beamd_model *model)
     beamd_model_release(&self->model);
     self->model = model;
     self->metrics.model_loads += model != NULL;
+    for (unsigned i = 0; i < self->count; i++) { /* its layers may need more, or less */
+        self->clusters[i]->without_room = false;
+        beamd_core_make_rooms(self, &self->clusters[i]->max);
+    }
 }
 
 static void put_model(const beamd_model *from, Beamd__Model *to)
@@ -87,7 +92,7 @@ static void send_model(beamd_core *self, const void *identity, size_t identity_b
 
 void beamd_core_model_get(beamd_core *self, const beamd_call *call)
 {
-    send_model(self, call->identity, call->identity_bytes, call->header.sequence,
+    send_model(self, call->peer.identity, call->peer.identity_bytes, call->header.sequence,
                call->sender_time_ns);
 }
 
@@ -97,7 +102,9 @@ static bool start_reading(beamd_core *self, const char *file, const beamd_reques
     snprintf(self->reading.file, sizeof self->reading.file, "%s", file);
     self->reading.job.run = beamd_model_run;
     self->reading_for = *request;
-    self->is_reading = self->io.read_model(self->io.arg, &self->reading.job);
+    self->is_reading = self->act.free_threads(self->act.arg, BEAMD_CREW_READ) > 0 &&
+                       self->act.submit(self->act.arg, BEAMD_CREW_READ, &self->reading.job);
+    self->jobs[BEAMD_CREW_READ] += self->is_reading;
     return self->is_reading;
 }
 
@@ -112,11 +119,11 @@ void beamd_core_model_reload(beamd_core *self, const beamd_call *call,
         beamd_core_refuse(self, call, &err);
         return;
     }
-    beamd_request request = {.identity_bytes = call->identity_bytes,
+    beamd_request request = {.identity_bytes = call->peer.identity_bytes,
                              .type = call->header.type,
                              .sequence = call->header.sequence,
                              .sender_time_ns = call->sender_time_ns};
-    memcpy(request.identity, call->identity, call->identity_bytes);
+    memcpy(request.identity, call->peer.identity, call->peer.identity_bytes);
     if (self->is_reading || !start_reading(self, file, &request)) {
         beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_BUSY, NULL, "another model is being read");
         beamd_core_refuse(self, call, &err);
@@ -165,6 +172,7 @@ void beamd_core_model_done(beamd_core *self)
 {
     const beamd_request *request = &self->reading_for;
     self->is_reading = false;
+    self->jobs[BEAMD_CREW_READ]--;
     if (self->reading.model) {
         taken(self, self->reading.model);
         self->reading.model = NULL;

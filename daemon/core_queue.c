@@ -59,6 +59,7 @@ static void activate(beamd_core *self, beamd_cluster *c, const beamd_request *re
     c->checked = none;
     c->failed = none;
     c->hedged = false;
+    c->start_ns = c->end_ns = c->checked_ns = 0;
     c->wait_until_ns = self->now_ns + (uint64_t)self->config->batch_wait_us * 1000u;
     c->resolve_due_ns = 0; /* it will use the latest of everything */
     list_insert(self, c);

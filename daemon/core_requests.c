@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core_internal.h"
@@ -25,8 +26,13 @@ BEGINS_ALIKE(Beamd__StatusRequest);
 BEGINS_ALIKE(Beamd__ClusterListRequest);
 BEGINS_ALIKE(Beamd__ModelGet);
 BEGINS_ALIKE(Beamd__ModelReload);
+BEGINS_ALIKE(Beamd__FrontRequest);
+BEGINS_ALIKE(Beamd__ConfigGet);
+BEGINS_ALIKE(Beamd__ConfigReload);
+BEGINS_ALIKE(Beamd__LogLevelSet);
+BEGINS_ALIKE(Beamd__Drain);
 
-static void ack(beamd_core *self, const beamd_call *call)
+void beamd_core_ack(beamd_core *self, const beamd_call *call)
 {
     Beamd__Ack message = BEAMD__ACK__INIT;
     message.sender_time_ns = call->sender_time_ns;
@@ -34,22 +40,58 @@ static void ack(beamd_core *self, const beamd_call *call)
     beamd_core_reply(self, call, BEAM_WIRE_ACK, &message.base);
 }
 
-static void refuse(beamd_core *self, const beamd_call *call, Beamd__ErrorCode code,
-                   const char *field, const char *text)
+void beamd_core_refuse_with(beamd_core *self, const beamd_call *call, Beamd__ErrorCode code,
+                            const char *field, const char *text)
 {
     beam_wire_error err;
     beam_wire_fail(&err, code, field, "%s", text);
     beamd_core_refuse(self, call, &err);
 }
 
-static beamd_cluster *find_or_refuse(beamd_core *self, const beamd_call *call)
+beamd_cluster *beamd_core_find_or_refuse(beamd_core *self, const beamd_call *call)
 {
     beamd_cluster *cluster = beamd_core_find(self, call->header.cluster);
     if (!cluster) {
-        refuse(self, call, BEAMD__ERROR_CODE__ERROR_UNKNOWN_CLUSTER, "cluster",
+        beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_UNKNOWN_CLUSTER, "cluster",
                "no such cluster is registered");
     }
     return cluster;
+}
+
+/* What a cluster that is registered anew keeps of the old one: its preferences, unless the message
+ * brings some. */
+static void keep_preferences(const Beamd__RegisterCluster *message, const beamd_cluster *old,
+                             const beamd_cluster_limits *limits, beamd_cluster *cluster)
+{
+    if (!old || message->preference || message->n_preferences > 0) {
+        return;
+    }
+    beam_wire_error err;
+    cluster->has_preference = old->has_preference;
+    cluster->tradeoff = old->tradeoff;
+    for (int p = 0; p < old->named_count; p++) {
+        if (beamd_cluster_name_preference(cluster, old->named[p].name, old->named[p].tradeoff,
+                                          limits, &err) < 0) {
+            BEAMD_LOG(BEAMD_LOG_WARNING, "event=preference_lost cluster=%s name=%s why=\"%s\"",
+                      cluster->id, old->named[p].name, err.text);
+        }
+    }
+}
+
+bool beamd_core_grow_scratch(beamd_core *self, const beamd_cluster *cluster)
+{
+    const size_t need = beamd_core_answer_scratch(cluster);
+    if (need <= self->scratch_bytes) {
+        return true;
+    }
+    unsigned char *memory = aligned_alloc(64, (need + 63u) & ~(size_t)63u);
+    if (!memory) {
+        return false;
+    }
+    free(self->scratch);
+    self->scratch = memory;
+    self->scratch_bytes = need;
+    return true;
 }
 
 static void handle_register(beamd_core *self, const beamd_call *call,
@@ -57,50 +99,48 @@ static void handle_register(beamd_core *self, const beamd_call *call,
 {
     beamd_cluster *old = beamd_core_find(self, call->header.cluster);
     if (!beam_wire_cluster_valid(call->header.cluster)) {
-        refuse(self, call, BEAMD__ERROR_CODE__ERROR_INVALID, "cluster",
-               "a registration needs a cluster id");
+        beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_INVALID, "cluster",
+                               "a registration needs a cluster id");
         return;
     }
     if (!old && self->count >= (unsigned)self->config->clusters_max) {
-        refuse(self, call, BEAMD__ERROR_CODE__ERROR_LIMIT, "cluster",
-               "the daemon's number of clusters is reached");
+        beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_LIMIT, "cluster",
+                               "the daemon's number of clusters is reached");
         return;
     }
     const beamd_cluster_limits limits = beamd_core_limits(self, old ? old->bytes : 0);
     beam_wire_error err;
-    /* the layers' memory is taken where they will be asked */
-    const bool network = strcmp(self->config->solve_method, "network") == 0;
-    beamd_cluster *cluster = beamd_cluster_create(call->header.cluster, message,
-                                                  network ? self->model : NULL, &limits, &err);
+    beamd_cluster *cluster =
+        beamd_cluster_create(call->header.cluster, message, &limits, &err);
     if (!cluster) {
         beamd_core_refuse(self, call, &err);
         return;
     }
-    if (message->preference) {
-        cluster->has_preference = true;
-        cluster->tradeoff = beamd_tradeoff_of(message->preference);
-    } else if (old) {
-        cluster->has_preference = old->has_preference;
-        cluster->tradeoff = old->tradeoff;
-    }
+    keep_preferences(message, old, &limits, cluster);
     if (old) {
         beamd_core_remove(self, old, "the cluster was registered anew");
     }
-    beamd_core_insert(self, cluster);
+    if (!beamd_core_restore(self, cluster)) {
+        beamd_cluster_destroy(&cluster);
+        beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_LIMIT, "cluster",
+                               "out of memory");
+        return;
+    }
     BEAMD_LOG(BEAMD_LOG_NOTICE,
-              "event=registered cluster=%s stations=%d antennas=%d users_max=%d targets=%d kib=%zu",
+              "event=registered cluster=%s stations=%d antennas=%d users_max=%d targets=%d "
+              "subbands=%d kib=%zu",
               cluster->id, cluster->max.stations, cluster->max.antennas, cluster->max.users,
-              cluster->max.targets, cluster->bytes >> 10);
-    ack(self, call);
+              cluster->max.targets, cluster->subbands, cluster->bytes >> 10);
+    beamd_core_ack(self, call);
 }
 
 static void handle_unregister(beamd_core *self, const beamd_call *call)
 {
-    beamd_cluster *cluster = find_or_refuse(self, call);
+    beamd_cluster *cluster = beamd_core_find_or_refuse(self, call);
     if (cluster) {
         BEAMD_LOG(BEAMD_LOG_NOTICE, "event=unregistered cluster=%s", cluster->id);
         beamd_core_remove(self, cluster, "the cluster was removed");
-        ack(self, call);
+        beamd_core_ack(self, call);
     }
 }
 
@@ -115,48 +155,61 @@ static bool sequence_grows(bool had, uint64_t last, uint64_t sequence, beam_wire
     return true;
 }
 
-static uint64_t deadline_of(const beamd_core *self, const beamd_call *call)
+static void queue_request(beamd_core *self, const beamd_call *call, beamd_cluster *cluster,
+                          const beamd_bands *bands)
 {
-    const uint64_t most_us = (uint64_t)self->config->deadline_max_ms * 1000u;
-    uint64_t us = call->deadline_us ? call->deadline_us : (uint64_t)self->config->deadline_us;
-    us = us > most_us ? most_us : us;
-    return call->now_ns + us * 1000u;
+    beamd_request request = beamd_core_request(self, call);
+    request.bands = *bands;
+    beamd_core_estimate_sender(self, call, &request);
+    beamd_core_enqueue(self, cluster, &request);
 }
 
-static void queue_request(beamd_core *self, const beamd_call *call, beamd_cluster *cluster)
+/* How old the estimates are may make them useless before they are looked at. */
+static bool young_enough(const beamd_core *self, uint32_t age_us, beam_wire_error *err)
 {
-    beamd_request request = {.present = true,
-                             .identity_bytes = call->identity_bytes,
-                             .type = call->header.type,
-                             .sequence = call->header.sequence,
-                             .sender_time_ns = call->sender_time_ns,
-                             .received_ns = call->now_ns,
-                             .queued_ns = self->io.clock_ns(self->io.arg),
-                             .deadline_ns = deadline_of(self, call)};
-    memcpy(request.identity, call->identity, call->identity_bytes);
-    beamd_core_enqueue(self, cluster, &request);
-    beamd_core_dispatch(self, call->now_ns);
+    const beamd_config *config = self->config;
+    const uint64_t limit_us = (uint64_t)config->csi_age_limit_ms * 1000u;
+    if (limit_us > 0 && age_us > limit_us && strcmp(config->csi_age_action, "refuse") == 0) {
+        beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_STALE, "csi_age_us",
+                       "is %u, CSI older than %llu us is not taken", age_us,
+                       (unsigned long long)limit_us);
+        return false;
+    }
+    return true;
+}
+
+static int take_csi(beamd_core *self, const beamd_call *call, beamd_cluster *c,
+                    const ProtobufCMessage *message, beamd_bands *bands, beam_wire_error *err)
+{
+    const uint64_t sequence = call->header.sequence;
+    if (!sequence_grows(c->csi_received > 0, c->csi_sequence, sequence, err)) {
+        return -1;
+    }
+    if (call->header.type == BEAM_WIRE_CSI_UPDATE) {
+        const Beamd__CsiUpdate *update = (const Beamd__CsiUpdate *)message;
+        return young_enough(self, update->csi_age_us, err)
+                   ? beamd_cluster_set_csi(c, call->now_ns, sequence, update, bands, err)
+                   : -1;
+    }
+    if (call->header.type == BEAM_WIRE_USERS_JOIN) {
+        const Beamd__UsersJoin *join = (const Beamd__UsersJoin *)message;
+        return young_enough(self, join->csi_age_us, err)
+                   ? beamd_cluster_join(c, call->now_ns, sequence, join, bands, err)
+                   : -1;
+    }
+    return beamd_cluster_leave(c, sequence, (const Beamd__UsersLeave *)message, bands, err);
 }
 
 /* CsiUpdate, UsersJoin and UsersLeave share one sequence and one answer. */
 static void handle_csi(beamd_core *self, const beamd_call *call, const ProtobufCMessage *message)
 {
-    beamd_cluster *c = find_or_refuse(self, call);
+    beamd_cluster *c = beamd_core_find_or_refuse(self, call);
     if (!c) {
         return;
     }
     beam_wire_error err;
-    int taken = -1;
-    if (sequence_grows(c->csi_received > 0, c->csi_sequence, call->header.sequence, &err)) {
-        if (call->header.type == BEAM_WIRE_CSI_UPDATE) {
-            taken = beamd_cluster_set_csi(c, (const Beamd__CsiUpdate *)message, &err);
-        } else if (call->header.type == BEAM_WIRE_USERS_JOIN) {
-            taken = beamd_cluster_join(c, (const Beamd__UsersJoin *)message, &err);
-        } else {
-            taken = beamd_cluster_leave(c, (const Beamd__UsersLeave *)message, &err);
-        }
-    }
-    if (taken < 0) {
+    beamd_bands bands = {{0}};
+    if (take_csi(self, call, c, message, &bands, &err) < 0) {
         c->refused++;
         beamd_core_refuse(self, call, &err);
         return;
@@ -164,17 +217,17 @@ static void handle_csi(beamd_core *self, const beamd_call *call, const ProtobufC
     c->csi_sequence = call->header.sequence;
     c->csi_received++;
     if (!c->has_targets) {
-        refuse(self, call, BEAMD__ERROR_CODE__ERROR_NOT_READY, "targets",
-               "kept; targets are still missing");
+        beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_NOT_READY, "targets",
+                               "kept; targets are still missing");
         return;
     }
-    queue_request(self, call, c);
+    queue_request(self, call, c, &bands);
 }
 
 static void handle_targets(beamd_core *self, const beamd_call *call,
                            const Beamd__TargetUpdate *message)
 {
-    beamd_cluster *c = find_or_refuse(self, call);
+    beamd_cluster *c = beamd_core_find_or_refuse(self, call);
     if (!c) {
         return;
     }
@@ -187,108 +240,74 @@ static void handle_targets(beamd_core *self, const beamd_call *call,
     }
     c->target_sequence = call->header.sequence;
     c->target_time_ns = message->measured_time_ns;
-    ack(self, call);
+    beamd_core_ack(self, call);
     beamd_core_make_due(self, c, call->now_ns);
-    beamd_core_dispatch(self, call->now_ns);
 }
 
-static void reply_preference(beamd_core *self, const beamd_call *call, const beamd_cluster *cluster)
-{
-    Beamd__PreferenceReply message = BEAMD__PREFERENCE_REPLY__INIT;
-    Beamd__Preference preference = BEAMD__PREFERENCE__INIT;
-    const beam_preference u = beam_preference_from_tradeoff(beamd_core_tradeoff(self, cluster));
-    preference.u1 = u.u1;
-    preference.u2 = u.u2;
-    message.preference = &preference;
-    message.sender_time_ns = call->sender_time_ns;
-    beamd_core_reply(self, call, BEAM_WIRE_PREFERENCE_REPLY, &message.base);
-}
+typedef enum place { PLACE_NONE = 0, PLACE_CSI = 1, PLACE_CONTROL = 2, PLACE_BOTH = 3 } place;
 
-/* Without a cluster in the header: the default, which clusters without a preference of their own
- * follow. */
-static void handle_preference(beamd_core *self, const beamd_call *call,
-                              const Beamd__PreferenceSet *message)
+/* Where a request is taken, what its sender must be allowed, and whether a daemon that is stopping
+ * still takes it. */
+static const struct {
+    place place;
+    unsigned roles; /* one of them */
+    bool when_draining;
+} rules[] = {
+    [BEAM_WIRE_REGISTER_CLUSTER] = {PLACE_CSI, BEAMD_ROLE_CSI, false},
+    [BEAM_WIRE_UNREGISTER_CLUSTER] = {PLACE_BOTH, BEAMD_ROLE_CSI | BEAMD_ROLE_OPERATOR, false},
+    [BEAM_WIRE_CSI_UPDATE] = {PLACE_CSI, BEAMD_ROLE_CSI, false},
+    [BEAM_WIRE_TARGET_UPDATE] = {PLACE_CSI, BEAMD_ROLE_CSI, false},
+    [BEAM_WIRE_USERS_JOIN] = {PLACE_CSI, BEAMD_ROLE_CSI, false},
+    [BEAM_WIRE_USERS_LEAVE] = {PLACE_CSI, BEAMD_ROLE_CSI, false},
+    [BEAM_WIRE_PREFERENCE_SET] = {PLACE_CONTROL, BEAMD_ROLE_OPERATOR, true},
+    [BEAM_WIRE_PREFERENCE_GET] = {PLACE_BOTH, BEAMD_ROLE_ALL, true},
+    [BEAM_WIRE_STATUS_REQUEST] = {PLACE_CONTROL, BEAMD_ROLE_OBSERVER | BEAMD_ROLE_OPERATOR, true},
+    [BEAM_WIRE_CLUSTER_LIST_REQUEST] = {PLACE_CONTROL, BEAMD_ROLE_OBSERVER | BEAMD_ROLE_OPERATOR,
+                                        true},
+    [BEAM_WIRE_MODEL_GET] = {PLACE_CONTROL, BEAMD_ROLE_OBSERVER | BEAMD_ROLE_OPERATOR, true},
+    [BEAM_WIRE_MODEL_RELOAD] = {PLACE_CONTROL, BEAMD_ROLE_OPERATOR, false},
+    [BEAM_WIRE_FRONT_REQUEST] = {PLACE_CONTROL, BEAMD_ROLE_OBSERVER | BEAMD_ROLE_OPERATOR, false},
+    [BEAM_WIRE_CONFIG_GET] = {PLACE_CONTROL, BEAMD_ROLE_OBSERVER | BEAMD_ROLE_OPERATOR, true},
+    [BEAM_WIRE_CONFIG_RELOAD] = {PLACE_CONTROL, BEAMD_ROLE_OPERATOR, true},
+    [BEAM_WIRE_LOG_LEVEL_SET] = {PLACE_CONTROL, BEAMD_ROLE_OPERATOR, true},
+    [BEAM_WIRE_DRAIN] = {PLACE_CONTROL, BEAMD_ROLE_OPERATOR, true},
+};
+_Static_assert(sizeof rules / sizeof rules[0] == BEAMD_REQUEST_TYPES, "a request without a rule");
+
+/* False: refused. */
+static bool allowed(beamd_core *self, const beamd_call *call)
 {
-    beamd_cluster *cluster = NULL;
-    if (call->header.cluster[0] && !(cluster = find_or_refuse(self, call))) {
-        return;
-    }
-    if (!message) {
-        reply_preference(self, call, cluster);
-        return;
-    }
-    const double tradeoff = message->preference ? beamd_tradeoff_of(message->preference) : NAN;
-    if (isnan(tradeoff)) {
-        refuse(self, call, BEAMD__ERROR_CODE__ERROR_INVALID, "preference",
-               "u1 and u2 must be finite, not negative and not both 0");
-        return;
-    }
-    if (cluster) {
-        cluster->has_preference = true;
-        cluster->tradeoff = tradeoff;
-        beamd_core_make_due(self, cluster, call->now_ns);
+    const unsigned type = call->header.type;
+    const unsigned known = sizeof rules / sizeof rules[0];
+    const place here = call->channel == BEAMD_CHANNEL_CSI ? PLACE_CSI : PLACE_CONTROL;
+    beam_wire_error err;
+    if (type >= known || !(rules[type].place & here)) {
+        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_TYPE, "type",
+                       "%s is not accepted on the %s socket", beam_wire_type_name(type),
+                       here == PLACE_CSI ? "csi" : "control");
+    } else if (!(rules[type].roles & call->peer.roles)) {
+        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_FORBIDDEN, "type",
+                       "%s is not allowed to this key", beam_wire_type_name(type));
+    } else if (self->draining && !rules[type].when_draining) {
+        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_DRAINING, NULL, "the daemon is stopping");
     } else {
-        self->has_default_tradeoff = true;
-        self->default_tradeoff = tradeoff;
-        for (unsigned i = 0; i < self->count; i++) {
-            if (!self->clusters[i]->has_preference) {
-                beamd_core_make_due(self, self->clusters[i], call->now_ns);
-            }
-        }
-    }
-    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=preference cluster=%s tradeoff=%.6f",
-              cluster ? cluster->id : "", tradeoff);
-    reply_preference(self, call, cluster);
-    beamd_core_dispatch(self, call->now_ns);
-}
-
-static bool channel_takes(beamd_channel channel, unsigned type)
-{
-    switch ((beam_wire_type)type) {
-    case BEAM_WIRE_REGISTER_CLUSTER:
-    case BEAM_WIRE_CSI_UPDATE:
-    case BEAM_WIRE_TARGET_UPDATE:
-    case BEAM_WIRE_USERS_JOIN:
-    case BEAM_WIRE_USERS_LEAVE:
-        return channel == BEAMD_CHANNEL_CSI;
-    case BEAM_WIRE_PREFERENCE_SET:
-    case BEAM_WIRE_STATUS_REQUEST:
-    case BEAM_WIRE_CLUSTER_LIST_REQUEST:
-    case BEAM_WIRE_MODEL_GET:
-    case BEAM_WIRE_MODEL_RELOAD:
-        return channel == BEAMD_CHANNEL_CONTROL;
-    case BEAM_WIRE_UNREGISTER_CLUSTER:
-    case BEAM_WIRE_PREFERENCE_GET:
         return true;
-    default:
-        return false;
     }
-}
-
-static bool changes_state(unsigned type)
-{
-    return type <= BEAM_WIRE_USERS_LEAVE || type == BEAM_WIRE_MODEL_RELOAD;
+    beamd_core_refuse(self, call, &err);
+    return false;
 }
 
 void beamd_core_handle(beamd_core *self, beamd_call *call, const ProtobufCMessage *message)
 {
-    const unsigned type = call->header.type;
-    if (!channel_takes(call->channel, type)) {
-        beam_wire_error err;
-        beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_TYPE, "type",
-                       "%s is not accepted on the %s socket", beam_wire_type_name(type),
-                       call->channel == BEAMD_CHANNEL_CSI ? "csi" : "control");
-        beamd_core_refuse(self, call, &err);
-        return;
-    }
     const Beamd__UnregisterCluster *common = (const Beamd__UnregisterCluster *)message;
-    call->deadline_us = common->deadline_us;
-    call->sender_time_ns = common->sender_time_ns;
-    if (self->draining && changes_state(type)) {
-        refuse(self, call, BEAMD__ERROR_CODE__ERROR_DRAINING, NULL, "the daemon is stopping");
+    if (beam_wire_is_request(call->header.type)) { /* answers begin otherwise */
+        call->sender_time_ns = common->sender_time_ns;
+        call->deadline_us = common->deadline_us;
+    }
+    if (!allowed(self, call)) {
         return;
     }
-    switch ((beam_wire_type)type) {
+    switch ((beam_wire_type)call->header.type) {
     case BEAM_WIRE_REGISTER_CLUSTER:
         handle_register(self, call, (const Beamd__RegisterCluster *)message);
         break;
@@ -303,25 +322,8 @@ void beamd_core_handle(beamd_core *self, beamd_call *call, const ProtobufCMessag
     case BEAM_WIRE_TARGET_UPDATE:
         handle_targets(self, call, (const Beamd__TargetUpdate *)message);
         break;
-    case BEAM_WIRE_PREFERENCE_SET:
-        handle_preference(self, call, (const Beamd__PreferenceSet *)message);
-        break;
-    case BEAM_WIRE_PREFERENCE_GET:
-        handle_preference(self, call, NULL);
-        break;
-    case BEAM_WIRE_STATUS_REQUEST:
-    case BEAM_WIRE_CLUSTER_LIST_REQUEST:
-        beamd_core_status(self, call);
-        break;
-    case BEAM_WIRE_MODEL_GET:
-        beamd_core_model_get(self, call);
-        break;
-    case BEAM_WIRE_MODEL_RELOAD:
-        beamd_core_model_reload(self, call, (const Beamd__ModelReload *)message);
-        break;
-    default: /* a type that channel_takes knows and nobody handles */
-        refuse(self, call, BEAMD__ERROR_CODE__ERROR_TYPE, "type",
-               "no request of this type is handled");
+    default:
+        beamd_core_control(self, call, message);
         break;
     }
 }

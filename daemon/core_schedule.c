@@ -305,10 +305,22 @@ static void note_failures(beamd_cluster *c, const beamd_task *task)
     }
 }
 
+/* Of all batches of the request: the first start, the last ends. */
+static void stamp(beamd_cluster *c, const beamd_batch *batch)
+{
+    c->start_ns = c->start_ns == 0 || batch->start_ns < c->start_ns ? batch->start_ns : c->start_ns;
+    c->end_ns = batch->end_ns > c->end_ns ? batch->end_ns : c->end_ns;
+    c->checked_ns = batch->checked_ns > c->checked_ns ? batch->checked_ns : c->checked_ns;
+}
+
 /* Answers of one task: into `last`, or `check` for the spare one. */
-static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task)
+static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
+                      const beamd_batch *batch)
 {
     const bool in_time = c->active.present && task->ticket == c->ticket;
+    if (in_time) {
+        stamp(c, batch);
+    }
     for (int i = 0; i < task->subbands; i++) {
         for (int p = 0; p < task->preferences; p++) {
             count_answer(self, c, task->answer[beamd_problem_index(i, p)]);
@@ -339,7 +351,7 @@ static bool all_done(const beamd_cluster *c)
     return memcmp(&c->done, &c->active.bands, sizeof c->done) == 0;
 }
 
-static void end_task(beamd_core *self, beamd_task *task)
+static void end_task(beamd_core *self, beamd_task *task, const beamd_batch *batch)
 {
     beamd_cluster *c = task->cluster;
     if (!c) { /* another took its place */
@@ -352,7 +364,7 @@ static void end_task(beamd_core *self, beamd_task *task)
         beamd_core_forget(self, c);
         return;
     }
-    take_task(self, c, task);
+    take_task(self, c, task, batch);
     task->ticket = 0;
     c->changed += task != c->spare;
     if (c->active.present && all_done(c)) {
@@ -424,7 +436,7 @@ void beamd_core_batch_done(beamd_core *self, beamd_batch *batch)
         end_health(self, batch, false);
     }
     for (unsigned k = 0; k < batch->tasks; k++) {
-        end_task(self, batch->task[k]);
+        end_task(self, batch->task[k], batch);
     }
     batch->tasks = 0;
     if (lost) { /* a new one took its place */
