@@ -1,5 +1,5 @@
 /* The configuration: defaults, the documented file, errors that say file, line, key and why. And
- * the parts that need no daemon: histogram, notification, rings and threads. */
+ * the parts that need no daemon: notification, rings and threads. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,6 @@
 #include <cmocka.h>
 
 #include "config.h"
-#include "histogram.h"
 #include "pool.h"
 #include "ring.h"
 
@@ -158,29 +157,6 @@ static void reload_takes_only_what_may_change(void **state)
     assert_int_equal(config.workers, 0);
 }
 
-static void the_histogram_knows_its_quantiles(void **state)
-{
-    (void)state;
-    static beamd_histogram h;
-    assert_true(beamd_histogram_quantile_us(&h, 0.5) == 0);
-    for (uint64_t us = 1; us <= 10000; us++) {
-        beamd_histogram_add(&h, us * 1000);
-    }
-    static const double parts[] = {0.01, 0.1, 0.5, 0.9, 0.99, 1};
-    for (int k = 0; k < 6; k++) {
-        const double want = parts[k] * 10000, got = beamd_histogram_quantile_us(&h, parts[k]);
-        assert_true(got >= want && got <= want * 1.125 + 1);
-    }
-    for (int octave = 0; octave < 13; octave++) {
-        const uint64_t below = (UINT64_C(1) << octave) - 1;
-        assert_int_equal(beamd_histogram_below(&h, octave), below);
-    }
-    beamd_histogram_add(&h, 0);
-    beamd_histogram_add(&h, UINT64_MAX / 2);
-    assert_int_equal(h.count, 10002);
-    assert_int_equal(beamd_histogram_below(&h, 25), 10001);
-}
-
 typedef struct square {
     beamd_job job; /* first */
     long value, result;
@@ -249,7 +225,6 @@ int main(void)
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(only_local_endpoints_are_taken),
         cmocka_unit_test(reload_takes_only_what_may_change),
-        cmocka_unit_test(the_histogram_knows_its_quantiles),
         cmocka_unit_test(every_job_comes_back_once),
         cmocka_unit_test(a_full_ring_refuses),
     };
