@@ -1,5 +1,4 @@
-/* The configuration: defaults, the documented file, errors that say file, line, key and why. And
- * the parts that need no daemon: notification, rings and threads. */
+/* The configuration: defaults, the documented file, errors that say file, line, key and why. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +11,6 @@
 #include <cmocka.h>
 
 #include "config.h"
-#include "pool.h"
-#include "ring.h"
 
 static bool parse(beamd_config *config, const char *text, beamd_config_error *err)
 {
@@ -157,65 +154,6 @@ static void reload_takes_only_what_may_change(void **state)
     assert_int_equal(config.workers, 0);
 }
 
-typedef struct square {
-    beamd_job job; /* first */
-    long value, result;
-} square;
-
-static void run_square(beamd_job *job)
-{
-    square *self = (square *)job;
-    self->result = self->value * self->value;
-}
-
-static void every_job_comes_back_once(void **state)
-{
-    (void)state;
-    enum { JOBS = 2000, WORKERS = 3 };
-    static square jobs[JOBS];
-    beamd_pool *pool = beamd_pool_create(WORKERS, 0, "test");
-    assert_non_null(pool);
-    int sent = 0, back = 0;
-    while (back < JOBS) {
-        while (sent < JOBS) {
-            jobs[sent].job.run = run_square;
-            jobs[sent].value = sent;
-            if (!beamd_pool_submit(pool, &jobs[sent].job)) {
-                assert_int_equal(beamd_pool_busy(pool), WORKERS);
-                break;
-            }
-            sent++;
-        }
-        beamd_pool_acknowledge(pool);
-        for (beamd_job *job; (job = beamd_pool_reap(pool)) != NULL; back++) {
-            square *it = (square *)job;
-            assert_int_equal(it->result, it->value * it->value);
-            it->result = -1; /* a second return would be seen */
-        }
-    }
-    assert_int_equal(beamd_pool_busy(pool), 0);
-    assert_true(beamd_pool_alive(pool, UINT64_MAX, 1));
-    beamd_pool_destroy(&pool);
-    assert_null(pool);
-}
-
-static void a_full_ring_refuses(void **state)
-{
-    (void)state;
-    static beamd_ring ring;
-    int item[BEAMD_RING_SLOTS + 1];
-    for (int round = 0; round < 5; round++) {
-        for (int k = 0; k < BEAMD_RING_SLOTS; k++) {
-            assert_true(beamd_ring_push(&ring, &item[k]));
-        }
-        assert_false(beamd_ring_push(&ring, &item[BEAMD_RING_SLOTS]));
-        for (int k = 0; k < BEAMD_RING_SLOTS; k++) {
-            assert_ptr_equal(beamd_ring_pop(&ring), &item[k]);
-        }
-        assert_null(beamd_ring_pop(&ring));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,8 +163,6 @@ int main(void)
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(only_local_endpoints_are_taken),
         cmocka_unit_test(reload_takes_only_what_may_change),
-        cmocka_unit_test(every_job_comes_back_once),
-        cmocka_unit_test(a_full_ring_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
