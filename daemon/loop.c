@@ -2,12 +2,22 @@
 
 #include <ev.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "clock.h"
 
 struct beamd_loop {
     struct ev_loop *ev;
 };
 
-typedef enum watch_kind { WATCH_IO, WATCH_TIMER, WATCH_SIGNAL, WATCH_SOURCE } watch_kind;
+typedef enum watch_kind {
+    WATCH_IO,
+    WATCH_TIMER,
+    WATCH_SIGNAL,
+    WATCH_SOURCE,
+    WATCH_DEADLINE
+} watch_kind;
 
 struct beamd_watch {
     struct ev_loop *ev;
@@ -22,6 +32,8 @@ struct beamd_watch {
     beamd_callback *on_event;
     bool (*ready)(void *arg);
     void *arg;
+    /* WATCH_DEADLINE: the time asked for, and what the timer is set to, which is no later */
+    uint64_t wanted_ns, set_ns;
 };
 
 beamd_loop *beamd_loop_create(void)
@@ -124,6 +136,62 @@ beamd_watch *beamd_watch_timer(beamd_loop *loop, unsigned after_ms, unsigned rep
     return self;
 }
 
+static bool set_timer(beamd_watch *self, uint64_t deadline_ns)
+{
+    const uint64_t at_ns = deadline_ns > 0 ? deadline_ns : 1; /* 0 would disarm it */
+    const struct itimerspec when = {.it_value = {.tv_sec = (time_t)(at_ns / 1000000000u),
+                                                 .tv_nsec = (long)(at_ns % 1000000000u)}};
+    if (timerfd_settime(self->io.fd, TFD_TIMER_ABSTIME, &when, NULL) < 0) {
+        return false;
+    }
+    self->set_ns = deadline_ns;
+    return true;
+}
+
+static void deadline_event(struct ev_loop *ev, ev_io *io, int revents)
+{
+    (void)ev;
+    (void)revents;
+    beamd_watch *self = io->data;
+    uint64_t count;
+    if (read(io->fd, &count, sizeof count) < 0) {
+        return; /* set again since the loop saw it */
+    }
+    self->set_ns = UINT64_MAX;
+    if (self->wanted_ns == UINT64_MAX) {
+        return;
+    }
+    if (beamd_clock_ns() < self->wanted_ns && set_timer(self, self->wanted_ns)) {
+        return; /* it was put off meanwhile */
+    }
+    self->wanted_ns = UINT64_MAX;
+    self->on_event(self->arg);
+}
+
+beamd_watch *beamd_watch_deadline(beamd_loop *loop, beamd_callback *callback, void *arg)
+{
+    const int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    beamd_watch *self = fd < 0 ? NULL : watch_create(loop, WATCH_DEADLINE, arg);
+    if (!self) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return NULL;
+    }
+    self->on_event = callback;
+    self->wanted_ns = self->set_ns = UINT64_MAX;
+    ev_io_init(&self->io, deadline_event, fd, EV_READ);
+    self->io.data = self;
+    ev_io_start(self->ev, &self->io);
+    return self;
+}
+
+bool beamd_watch_arm(beamd_watch *self, uint64_t deadline_ns)
+{
+    self->wanted_ns = deadline_ns;
+    return deadline_ns >= self->set_ns || set_timer(self, deadline_ns);
+}
+
 static void signal_event(struct ev_loop *ev, ev_signal *signal, int revents)
 {
     (void)ev;
@@ -211,6 +279,10 @@ void beamd_watch_destroy(beamd_watch **watch)
         break;
     case WATCH_TIMER:
         ev_timer_stop(self->ev, &self->timer);
+        break;
+    case WATCH_DEADLINE:
+        ev_io_stop(self->ev, &self->io);
+        close(self->io.fd);
         break;
     case WATCH_SIGNAL:
         ev_signal_stop(self->ev, &self->signal);

@@ -4,6 +4,7 @@
 #define BEAMD_LOOP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct beamd_loop beamd_loop;
 typedef struct beamd_watch beamd_watch;
@@ -28,6 +29,13 @@ void beamd_watch_io_events(beamd_watch *self, int events);
 /* repeat_ms 0: once. epoll waits whole milliseconds: nothing here needs a cadence under 20 ms. */
 beamd_watch *beamd_watch_timer(beamd_loop *loop, unsigned after_ms, unsigned repeat_ms,
                                beamd_callback *callback, void *arg);
+/* One time on the daemon's clock (beamd_clock_ns), kept to microseconds by a timerfd. Calls back
+ * once when it has come, never before; not armed at first. */
+beamd_watch *beamd_watch_deadline(beamd_loop *loop, beamd_callback *callback, void *arg);
+/* UINT64_MAX: not at all. A time in the past comes in the next turn. Cheap to call after every
+ * event: only a time earlier than what the timer is set to costs a system call; a later one is
+ * looked at when the timer fires. False: the timer refused, with errno. */
+bool beamd_watch_arm(beamd_watch *self, uint64_t deadline_ns);
 beamd_watch *beamd_watch_signal(beamd_loop *loop, int signal, beamd_callback *callback, void *arg);
 
 /* The special problem of ZeroMQ's descriptor: it is edge-triggered and says only "something may

@@ -75,7 +75,7 @@ static void put_label(beamd_text *t, const char *name, const char *value)
 static void put_network(const beamd_metrics *self, const beamd_gauges *g, beamd_text *t)
 {
     static const char *const reasons[BEAMD_FALLBACK_REASONS] = {
-        NULL, "no_model", "sensing_model", "min_rates", "size", "memory", "numeric"};
+        NULL, "no_model", "sensing_model", "min_rates", "size", "memory", "numeric", "health"};
     head(t, "beamd_network_fallbacks_total", "counter",
          "Solutions of the iterative solver although the network is configured, by reason.");
     for (int k = 1; k < BEAMD_FALLBACK_REASONS; k++) {
@@ -98,19 +98,21 @@ static void put_network(const beamd_metrics *self, const beamd_gauges *g, beamd_
 
 static void put_stages(const beamd_metrics *self, beamd_text *t)
 {
-    static const char *const names[BEAMD_STAGES] = {"decode", "queue", "solve", "send", "total"};
+    static const char *const names[BEAMD_STAGES] = {"decode", "queue", "solve",
+                                                    "check",  "send",  "total"};
     head(t, "beamd_stage_seconds", "histogram",
          "Time of answered CSI requests by stage, receipt to sending.");
     for (int s = 0; s < BEAMD_STAGES; s++) {
-        const beamd_histogram *h = &self->stage[s];
+        const beamd_histogram_fine *h = &self->stage[s];
         for (int octave = 0; octave < BEAMD_HISTOGRAM_OCTAVES; octave++) {
             put(t, "beamd_stage_seconds_bucket{stage=\"%s\",le=\"%.9g\"} %" PRIu64 "\n", names[s],
                 1e-6 * (double)(UINT64_C(1) << octave), beamd_histogram_below(h, octave));
         }
         put(t, "beamd_stage_seconds_bucket{stage=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", names[s],
-            h->count);
-        put(t, "beamd_stage_seconds_sum{stage=\"%s\"} %.9f\n", names[s], 1e-9 * (double)h->sum_ns);
-        put(t, "beamd_stage_seconds_count{stage=\"%s\"} %" PRIu64 "\n", names[s], h->count);
+            h->head.count);
+        put(t, "beamd_stage_seconds_sum{stage=\"%s\"} %.9f\n", names[s],
+            1e-9 * (double)h->head.sum_ns);
+        put(t, "beamd_stage_seconds_count{stage=\"%s\"} %" PRIu64 "\n", names[s], h->head.count);
     }
 }
 
@@ -137,6 +139,63 @@ static void put_families(const beamd_metrics *self, beamd_text *t)
          "Messages not sent because the peer was gone or its queue full.");
     put(t, "beamd_sends_dropped_total{socket=\"reply\"} %" PRIu64 "\n", self->replies_dropped);
     put(t, "beamd_sends_dropped_total{socket=\"beams\"} %" PRIu64 "\n", self->publications_dropped);
+}
+
+unsigned beamd_size_class(unsigned stations, unsigned antennas, unsigned users, unsigned subbands)
+{
+    const uint64_t numbers = (uint64_t)stations * antennas * users * subbands;
+    unsigned class = 0;
+    for (uint64_t most = 64; numbers > most && class + 1 < BEAMD_SIZE_CLASSES; most *= 4) {
+        class ++;
+    }
+    return class;
+}
+
+void beamd_metrics_count_answer(beamd_metrics *self, const beamd_counted_answer *a)
+{
+    const unsigned service = a->service < BEAMD_SERVICE_KINDS ? a->service : 0;
+    const unsigned backend = a->backend < BEAMD_BACKEND_KINDS ? a->backend : 0;
+    const unsigned class =
+        a->size_class < BEAMD_SIZE_CLASSES ? a->size_class : BEAMD_SIZE_CLASSES - 1;
+    uint64_t total_ns = 0;
+    for (int s = 0; s < BEAMD_STAGE_TOTAL; s++) {
+        beamd_histogram_add(&self->stage[s], a->stage_ns[s]);
+        total_ns += a->stage_ns[s];
+    }
+    beamd_histogram_add(&self->stage[BEAMD_STAGE_TOTAL], total_ns);
+    beamd_histogram_add(&self->total_by_class[class], total_ns);
+    beamd_histogram_add(&self->total_by_backend[backend], total_ns);
+    beamd_histogram_add(&self->total_by_service[service], total_ns);
+    self->answers[service]++;
+    if (a->late) {
+        self->late[service]++;
+        self->deadlines_missed++;
+        beamd_histogram_add(&self->total_late, total_ns);
+    }
+    if (a->has_transit) {
+        beamd_histogram_add(&self->transit_estimate, a->transit_estimate_ns);
+    }
+}
+
+void beamd_metrics_count_unsolicited(beamd_metrics *self, unsigned service)
+{
+    self->answers[service < BEAMD_SERVICE_KINDS ? service : 0]++;
+    self->unsolicited++;
+}
+
+void beamd_metrics_count_batch(beamd_metrics *self, unsigned backend, unsigned problems,
+                               uint64_t busy_ns, bool failed)
+{
+    const unsigned b = backend < BEAMD_BACKEND_KINDS ? backend : 0;
+    self->batches[b]++;
+    self->problems[b] += problems;
+    self->batch_failures[b] += failed;
+    self->backend_busy_ns[b] += busy_ns;
+    unsigned size = 0;
+    while (size + 1 < BEAMD_BATCH_SIZES && problems > 1u << size) {
+        size++;
+    }
+    self->batch_sizes[size]++;
 }
 
 void beamd_metrics_render(const beamd_metrics *self, const beamd_gauges *g, beamd_text *t)

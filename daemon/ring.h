@@ -27,12 +27,19 @@ static inline bool beamd_ring_push(beamd_ring *ring, void *item)
     return true;
 }
 
+/* For the consumer: whether there is something to take. */
+static inline bool beamd_ring_filled(beamd_ring *ring)
+{
+    return atomic_load_explicit(&ring->head, memory_order_relaxed) !=
+           atomic_load_explicit(&ring->tail, memory_order_acquire);
+}
+
 static inline void *beamd_ring_pop(beamd_ring *ring)
 {
-    const unsigned head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-    if (head == atomic_load_explicit(&ring->tail, memory_order_acquire)) {
+    if (!beamd_ring_filled(ring)) {
         return NULL;
     }
+    const unsigned head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     void *item = ring->slot[head % BEAMD_RING_SLOTS];
     atomic_store_explicit(&ring->head, head + 1, memory_order_release);
     return item;

@@ -14,7 +14,7 @@
 
 #include "clock.h"
 
-enum { BACKGROUND_NICENESS = 15 };
+enum { BACKGROUND_NICENESS = 15, JOIN_MS = 2000 };
 
 beamd_log_level beamd_service_log_level(const beamd_config *config)
 {
@@ -212,25 +212,34 @@ static void readers_event(void *arg, int events)
 
 bool beamd_pools_start(beamd_service *self, char *why, size_t size)
 {
-    self->solvers = beamd_pool_create((unsigned)self->config.workers, 0, "solve");
-    self->background = beamd_pool_create(1, BACKGROUND_NICENESS, "refresh");
-    self->readers = beamd_pool_create(1, BACKGROUND_NICENESS, "read");
-    if (self->solvers && self->background && self->readers) {
-        self->solved = beamd_watch_io(self->loop, beamd_pool_fd(self->solvers), BEAMD_READ,
-                                      solvers_event, self);
-        self->refreshed = beamd_watch_io(self->loop, beamd_pool_fd(self->background), BEAMD_READ,
-                                         background_event, self);
-        self->was_read = beamd_watch_io(self->loop, beamd_pool_fd(self->readers), BEAMD_READ,
-                                        readers_event, self);
+    const beamd_pool_options solve = {.name = "solve",
+                                      .threads = (unsigned)self->config.workers,
+                                      .spin_us = &self->config.spin_us};
+    const beamd_pool_options refresh = {
+        .name = "refresh", .threads = 1, .niceness = BACKGROUND_NICENESS};
+    const beamd_pool_options read = {.name = "read", .threads = 1, .niceness = BACKGROUND_NICENESS};
+    self->solvers = beamd_pool_create(&solve, why, size);
+    self->background = self->solvers ? beamd_pool_create(&refresh, why, size) : NULL;
+    self->readers = self->background ? beamd_pool_create(&read, why, size) : NULL;
+    if (!self->readers) {
+        return false;
     }
+    self->solved =
+        beamd_watch_io(self->loop, beamd_pool_fd(self->solvers), BEAMD_READ, solvers_event, self);
+    self->refreshed = beamd_watch_io(self->loop, beamd_pool_fd(self->background), BEAMD_READ,
+                                     background_event, self);
+    self->was_read =
+        beamd_watch_io(self->loop, beamd_pool_fd(self->readers), BEAMD_READ, readers_event, self);
     if (!self->solved || !self->refreshed || !self->was_read) {
-        snprintf(why, size, "threads or descriptors are refused: %s", strerror(errno));
+        snprintf(why, size, "out of memory");
         return false;
     }
     return true;
 }
 
-/* Jobs under way work in the core's memory: they are told to end, waited for and taken back. */
+/* Jobs under way work in the core's memory: they are told to end, waited for and taken back. One
+ * that does not end keeps that memory, so nothing of it may be freed: the process ends here.
+ * Sockets are closed by now, and the kernel releases the lock. */
 void beamd_pools_stop(beamd_service *self)
 {
     beamd_core_abandon(self->core, beamd_clock_ns());
@@ -240,8 +249,13 @@ void beamd_pools_stop(beamd_service *self)
     beamd_pool *const pools[] = {self->solvers, self->background, self->readers};
     for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++) {
         if (pools[i]) {
-            beamd_pool_join(pools[i]);
+            const unsigned stuck = beamd_pool_join(pools[i], JOIN_MS);
             reap(self, pools[i]);
+            if (stuck > 0) {
+                BEAMD_LOG(BEAMD_LOG_ERR, "event=threads_stuck count=%u limit_ms=%d", stuck,
+                          (int)JOIN_MS);
+                _exit(EXIT_FAILURE);
+            }
         }
     }
     beamd_pool_destroy(&self->solvers);

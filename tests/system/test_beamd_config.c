@@ -1,5 +1,4 @@
-/* The configuration: defaults, the documented file, errors that say file, line, key and why. And
- * the parts that need no daemon: histogram, notification, rings and threads. */
+/* The configuration: defaults, the documented file, errors that say file, line, key and why. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,9 +11,6 @@
 #include <cmocka.h>
 
 #include "config.h"
-#include "histogram.h"
-#include "pool.h"
-#include "ring.h"
 
 static bool parse(beamd_config *config, const char *text, beamd_config_error *err)
 {
@@ -158,88 +154,6 @@ static void reload_takes_only_what_may_change(void **state)
     assert_int_equal(config.workers, 0);
 }
 
-static void the_histogram_knows_its_quantiles(void **state)
-{
-    (void)state;
-    static beamd_histogram h;
-    assert_true(beamd_histogram_quantile_us(&h, 0.5) == 0);
-    for (uint64_t us = 1; us <= 10000; us++) {
-        beamd_histogram_add(&h, us * 1000);
-    }
-    static const double parts[] = {0.01, 0.1, 0.5, 0.9, 0.99, 1};
-    for (int k = 0; k < 6; k++) {
-        const double want = parts[k] * 10000, got = beamd_histogram_quantile_us(&h, parts[k]);
-        assert_true(got >= want && got <= want * 1.125 + 1);
-    }
-    for (int octave = 0; octave < 13; octave++) {
-        const uint64_t below = (UINT64_C(1) << octave) - 1;
-        assert_int_equal(beamd_histogram_below(&h, octave), below);
-    }
-    beamd_histogram_add(&h, 0);
-    beamd_histogram_add(&h, UINT64_MAX / 2);
-    assert_int_equal(h.count, 10002);
-    assert_int_equal(beamd_histogram_below(&h, 25), 10001);
-}
-
-typedef struct square {
-    beamd_job job; /* first */
-    long value, result;
-} square;
-
-static void run_square(beamd_job *job)
-{
-    square *self = (square *)job;
-    self->result = self->value * self->value;
-}
-
-static void every_job_comes_back_once(void **state)
-{
-    (void)state;
-    enum { JOBS = 2000, WORKERS = 3 };
-    static square jobs[JOBS];
-    beamd_pool *pool = beamd_pool_create(WORKERS, 0, "test");
-    assert_non_null(pool);
-    int sent = 0, back = 0;
-    while (back < JOBS) {
-        while (sent < JOBS) {
-            jobs[sent].job.run = run_square;
-            jobs[sent].value = sent;
-            if (!beamd_pool_submit(pool, &jobs[sent].job)) {
-                assert_int_equal(beamd_pool_busy(pool), WORKERS);
-                break;
-            }
-            sent++;
-        }
-        beamd_pool_acknowledge(pool);
-        for (beamd_job *job; (job = beamd_pool_reap(pool)) != NULL; back++) {
-            square *it = (square *)job;
-            assert_int_equal(it->result, it->value * it->value);
-            it->result = -1; /* a second return would be seen */
-        }
-    }
-    assert_int_equal(beamd_pool_busy(pool), 0);
-    assert_true(beamd_pool_alive(pool, UINT64_MAX, 1));
-    beamd_pool_destroy(&pool);
-    assert_null(pool);
-}
-
-static void a_full_ring_refuses(void **state)
-{
-    (void)state;
-    static beamd_ring ring;
-    int item[BEAMD_RING_SLOTS + 1];
-    for (int round = 0; round < 5; round++) {
-        for (int k = 0; k < BEAMD_RING_SLOTS; k++) {
-            assert_true(beamd_ring_push(&ring, &item[k]));
-        }
-        assert_false(beamd_ring_push(&ring, &item[BEAMD_RING_SLOTS]));
-        for (int k = 0; k < BEAMD_RING_SLOTS; k++) {
-            assert_ptr_equal(beamd_ring_pop(&ring), &item[k]);
-        }
-        assert_null(beamd_ring_pop(&ring));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,9 +163,6 @@ int main(void)
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(only_local_endpoints_are_taken),
         cmocka_unit_test(reload_takes_only_what_may_change),
-        cmocka_unit_test(the_histogram_knows_its_quantiles),
-        cmocka_unit_test(every_job_comes_back_once),
-        cmocka_unit_test(a_full_ring_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
