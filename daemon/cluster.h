@@ -90,6 +90,12 @@ typedef struct beamd_named {
     double tradeoff;
 } beamd_named;
 
+/* A frame kept as it was received. */
+typedef struct beamd_kept {
+    unsigned char *frame; /* NULL: none */
+    size_t bytes, capacity;
+} beamd_kept;
+
 struct beamd_cluster {
     char id[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
     beam_dims max; /* users: the most there may be */
@@ -164,7 +170,12 @@ struct beamd_cluster {
     uint64_t by_service[BEAMD_SERVICES];
     uint64_t last_sent_ns;
     beamd_histogram latency;
+    /* for the state that survives a restart: state.h */
     uint64_t changed, saved; /* counts changes; what the state on disk has */
+    beamd_kept registered,
+        aimed;            /* RegisterCluster and the last TargetUpdate; freed with the cluster */
+    uint64_t incarnation; /* another one for every registration */
+    bool csi_lost; /* CSI came before the restart and no CsiUpdate since: its users are not known */
 };
 
 /* What a registration may ask for. */
