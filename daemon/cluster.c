@@ -1,24 +1,14 @@
-/* Registration of a cluster, its memory, and the snapshots that solver threads work on. */
-#include "cluster.h"
-
+/* Registration of a cluster, and its memory. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of carve(): with a NULL base the same calls only count, so that the size and the layout
- * agree. */
-typedef struct arena {
-    unsigned char *base;
-    size_t used;
-} arena;
+#include "work.h"
 
-static void *take(arena *a, size_t bytes)
-{
-    const size_t at = (a->used + 63u) & ~(size_t)63u;
-    a->used = at + bytes;
-    return a->base ? a->base + at : NULL;
-}
+/* Beyond it an estimate is worth nothing after a millisecond. */
+#define ERROR_GROWTH_MAX_PER_S 1e3
+enum { BITS_LEAST = 8, BITS_MOST = 16, BITS_DEFAULT = 9 }; /* of a mantissa: O-RAN's */
 
 int beamd_engine_error(beam_wire_error *err, const beam_error *from)
 {
@@ -48,64 +38,11 @@ double beamd_tradeoff_of(const Beamd__Preference *preference)
     return beam_tradeoff_from_preference((beam_preference){preference->u1, preference->u2});
 }
 
-static void carve_view(beamd_view *view, arena *a, const beam_dims *max)
+bool beamd_preference_name_valid(const char *name)
 {
-    view->size = beam_scene_memsize(max);
-    view->memory = take(a, view->size);
-    view->user_id = take(a, (size_t)max->users * sizeof(uint64_t));
-}
-
-static void carve_design(beamd_held_design *held, arena *a, const beam_dims *max, int sensing_max)
-{
-    held->size = beam_design_memsize(max, sensing_max);
-    held->memory = take(a, held->size);
-}
-
-/* Upper bound of a Solution: every number of the schema at its longest, plus the arrays. */
-static size_t solution_bytes(const beam_dims *max, int sensing_max)
-{
-    const size_t rows = (size_t)max->users + (size_t)max->stations * (size_t)sensing_max;
-    return BEAM_WIRE_HEADER_BYTES + 1024 + rows * (size_t)max->antennas * 16u +
-           (size_t)max->users * 80u + (size_t)max->stations * 64u + (size_t)max->targets * 40u;
-}
-
-typedef struct solver_blocks {
-    void *solver, *refresh;
-    size_t size;
-} solver_blocks;
-
-static solver_blocks carve(beamd_cluster *c, arena *a)
-{
-    const beam_dims *max = &c->max;
-    const size_t users = (size_t)max->users, antennas = (size_t)max->antennas;
-    const size_t stations = (size_t)max->stations;
-    carve_view(&c->live, a, max);
-    carve_view(&c->next, a, max);
-    carve_view(&c->job.view, a, max);
-    carve_view(&c->refresh.view, a, max);
-    c->decoded = take(a, stations * users * antennas * sizeof(beam_complex));
-    carve_design(&c->job.warm, a, max, c->sensing_max);
-    carve_design(&c->job.out, a, max, c->sensing_max);
-    carve_design(&c->last, a, max, c->sensing_max);
-    c->last_user_id = take(a, users * sizeof(uint64_t));
-    c->job.beam_bytes = take(a, users * antennas * 16u);
-    c->job.sensing_bytes = take(a, stations * (size_t)c->sensing_max * antennas * 16u);
-    c->frame_capacity = solution_bytes(max, c->sensing_max);
-    c->frame = take(a, c->frame_capacity);
-    c->job.evaluator_size = beam_evaluator_memsize(max, c->sensing_max);
-    c->job.evaluator_memory = take(a, c->job.evaluator_size);
-    solver_blocks blocks = {.size = beam_solver_memsize(max)};
-    blocks.solver = take(a, blocks.size);
-    blocks.refresh = take(a, blocks.size);
-    return blocks;
-}
-
-int beamd_view_lay(beamd_view *view, const beam_dims *dims, beam_wire_error *err)
-{
-    beam_error error;
-    return beam_scene_init(&view->scene, dims, view->memory, view->size, &error) == BEAM_OK
-               ? 0
-               : beamd_engine_error(err, &error);
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const size_t n = strspn(name, good);
+    return n > 0 && n <= BEAM_WIRE_MAX_PREFERENCE_NAME_BYTES && name[n] == 0;
 }
 
 /* Until the first TargetUpdate the scene holds places where nothing is, so that stations and users
@@ -163,10 +100,74 @@ static int check_registration(const Beamd__RegisterCluster *m, const beamd_clust
         return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "carrier_hz",
                               "must be between 0 and 1e15");
     }
+    return 0;
+}
+
+static int check_answers(const Beamd__RegisterCluster *m, beam_wire_error *err)
+{
+    if (m->subbands > BEAM_WIRE_MAX_SUBBANDS) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, "subbands", "is %u, at most %d",
+                              m->subbands, BEAM_WIRE_MAX_SUBBANDS);
+    }
+    if (!(m->error_growth_per_s >= 0) || !(m->error_growth_per_s <= ERROR_GROWTH_MAX_PER_S)) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "error_growth_per_s",
+                              "must be between 0 and %g", ERROR_GROWTH_MAX_PER_S);
+    }
+    if (m->beam_element != BEAMD__ELEMENT_TYPE__ELEMENT_UNSPECIFIED &&
+        !beamd_format_served(m->beam_element)) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_UNSUPPORTED, "beam_element",
+                              "element type %d is not built", (int)m->beam_element);
+    }
+    if (m->beam_bits != 0 && (m->beam_bits < BITS_LEAST || m->beam_bits > BITS_MOST)) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "beam_bits",
+                              "is %u, %d to %d or 0", m->beam_bits, BITS_LEAST, BITS_MOST);
+    }
     if (m->preference && isnan(beamd_tradeoff_of(m->preference))) {
         return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "preference",
                               "u1 and u2 must be finite, not negative and not both 0");
     }
+    return 0;
+}
+
+/* "preferences[2].name" */
+static int refuse_preference(size_t index, const char *member, const char *why,
+                             beam_wire_error *err)
+{
+    char field[64];
+    snprintf(field, sizeof field, "preferences[%zu].%s", index, member);
+    return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, field, "%s", why);
+}
+
+static int fill_preferences(beamd_cluster *c, const Beamd__RegisterCluster *m, beam_wire_error *err)
+{
+    c->has_preference = m->preference != NULL;
+    c->tradeoff = m->preference ? beamd_tradeoff_of(m->preference) : 0;
+    if (m->n_preferences > BEAM_WIRE_MAX_PREFERENCES) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, "preferences",
+                              "%zu preferences, at most %d", m->n_preferences,
+                              BEAM_WIRE_MAX_PREFERENCES);
+    }
+    for (size_t i = 0; i < m->n_preferences; i++) {
+        const Beamd__NamedPreference *from = m->preferences[i];
+        const double tradeoff = from->preference ? beamd_tradeoff_of(from->preference) : NAN;
+        if (!beamd_preference_name_valid(from->name)) {
+            return refuse_preference(i, "name", "is not 1 to 31 letters, digits, '.', '_', '-'",
+                                     err);
+        }
+        if (isnan(tradeoff)) {
+            return refuse_preference(i, "preference",
+                                     "u1 and u2 must be finite, not negative and not both 0", err);
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(c->named[k].name, from->name) == 0) {
+                return refuse_preference(i, "name", "is given twice", err);
+            }
+        }
+        c->named[i].tradeoff = tradeoff;
+        memcpy(c->named[i].name, from->name, strlen(from->name) + 1);
+    }
+    c->named_count = (int)m->n_preferences;
+    c->preferences_room = c->named_count > 0 ? c->named_count : 1;
     return 0;
 }
 
@@ -202,87 +203,190 @@ static int fill_stations(beamd_cluster *c, const Beamd__RegisterCluster *m, beam
     return beam_scene_validate(s, &error) == BEAM_OK ? 0 : beamd_engine_error(err, &error);
 }
 
-static int init_solvers(beamd_cluster *c, const solver_blocks *blocks, beam_wire_error *err)
+static size_t element_bytes(const beamd_format *format)
 {
-    beam_error error;
-    if (beam_solver_init(&c->job.solver, &c->max, blocks->solver, blocks->size, &error) !=
-            BEAM_OK ||
-        beam_solver_init(&c->refresh.solver, &c->max, blocks->refresh, blocks->size, &error) !=
-            BEAM_OK) {
-        return beamd_engine_error(err, &error);
-    }
-    return 0;
+    return format->element == BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT64 ? 16u : 8u;
 }
 
-static int allocate(beamd_cluster *c, const beamd_cluster_limits *limits, solver_blocks *blocks,
-                    beam_wire_error *err)
+/* Upper bound of an answer of all subbands and `preferences`: every number of the schema at its
+ * longest, plus the arrays. */
+static size_t frame_bytes(const beamd_cluster *c, int preferences)
 {
-    arena count = {NULL, 0};
-    carve(c, &count);
-    c->bytes = (count.used + 63u) & ~(size_t)63u;
+    const beam_dims *max = &c->max;
+    const size_t rows = (size_t)max->users + (size_t)max->stations * (size_t)c->sensing_max;
+    const size_t one = 1024 + rows * (size_t)max->antennas * element_bytes(&c->format) +
+                       (size_t)max->users * 80u + (size_t)max->stations * 64u +
+                       (size_t)max->targets * 40u;
+    return BEAM_WIRE_HEADER_BYTES + 1024 + one * (size_t)c->subbands * (size_t)preferences;
+}
+
+static void carve_bands(beamd_band *bands, beamd_cluster *c, beamd_arena *a)
+{
+    const size_t links = (size_t)c->max.stations * (size_t)c->max.users;
+    for (int b = 0; b < c->subbands; b++) {
+        beam_complex *channel =
+            beamd_arena_take(a, links * (size_t)c->max.antennas * sizeof *channel);
+        double *radius = beamd_arena_take(a, links * sizeof *radius);
+        if (bands) {
+            bands[b].channel = channel;
+            bands[b].error_radius = radius;
+        }
+    }
+}
+
+static void carve(beamd_cluster *c, beamd_arena *a)
+{
+    const size_t bands = (size_t)c->subbands;
+    const size_t links = (size_t)c->max.stations * (size_t)c->max.users;
+    beamd_view_carve(&c->live, a, &c->max);
+    beamd_view_carve(&c->next, a, &c->max);
+    c->band = beamd_arena_take(a, bands * sizeof *c->band);
+    c->fresh = beamd_arena_take(a, bands * sizeof *c->fresh);
+    carve_bands(c->band, c, a);
+    carve_bands(c->fresh, c, a);
+    c->decoded = beamd_arena_take(a, links * (size_t)c->max.antennas * sizeof *c->decoded);
+    c->decoded_radius = beamd_arena_take(a, links * sizeof *c->decoded_radius);
+    c->sensing_rows = beamd_arena_take(a, beam_solver_sensing_bytes(&c->max));
+    c->last = beamd_arena_take(a, bands * BEAM_WIRE_MAX_PREFERENCES * sizeof(beamd_answer *));
+    c->check = beamd_arena_take(a, bands * BEAM_WIRE_MAX_PREFERENCES * sizeof(beamd_answer *));
+}
+
+static int slots_of(const beamd_cluster *c)
+{
+    return c->subbands < BEAMD_SLOTS ? c->subbands : BEAMD_SLOTS;
+}
+
+/* `last`, `check` and the answers of every task, for one preference. */
+static size_t preference_bytes(const beamd_cluster *c)
+{
+    const size_t answers = 2u * (size_t)c->subbands + (size_t)(c->tasks + 1) * (size_t)slots_of(c);
+    return answers * beamd_answer_bytes(&c->max, c->sensing_max);
+}
+
+static int refuse_bytes(size_t need, const char *field, const beamd_cluster_limits *limits,
+                        beam_wire_error *err)
+{
     const size_t most =
         limits->bytes_max < limits->bytes_left ? limits->bytes_max : limits->bytes_left;
-    if (c->bytes > most) {
-        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, "stations",
-                              "a cluster of these sizes needs %zu MiB, %zu MiB are allowed",
-                              (c->bytes >> 20) + 1, most >> 20);
+    return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, field,
+                          "a cluster of these sizes needs %zu MiB, %zu MiB are allowed",
+                          (need >> 20) + 1, most >> 20);
+}
+
+static int refuse_memory(const char *field, beam_wire_error *err)
+{
+    return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, field,
+                          "out of memory for a cluster of these sizes");
+}
+
+static int check_frame(const beamd_cluster *c, int preferences, const char *field,
+                       beam_wire_error *err)
+{
+    const size_t need = frame_bytes(c, preferences);
+    return need <= BEAM_WIRE_MAX_MESSAGE_BYTES
+               ? 0
+               : beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, field,
+                                "an answer of %d subbands, %d preferences may take %zu MiB, a "
+                                "message takes %d",
+                                c->subbands, preferences, (need >> 20) + 1,
+                                BEAM_WIRE_MAX_MESSAGE_BYTES >> 20);
+}
+
+static int allocate(beamd_cluster *c, const beamd_cluster_limits *limits, beam_wire_error *err)
+{
+    beamd_arena count = {NULL, 0};
+    c->band = c->fresh = NULL;
+    carve(c, &count);
+    const size_t block = beamd_arena_size(&count);
+    const size_t last = 2u * (size_t)c->subbands * (size_t)c->preferences_room *
+                        beamd_answer_bytes(&c->max, c->sensing_max);
+    c->frame_capacity = frame_bytes(c, c->preferences_room);
+    c->bytes = sizeof *c + block + last + c->frame_capacity + beamd_refresh_bytes(c) +
+               (size_t)c->tasks * beamd_task_bytes(c, slots_of(c), false) +
+               beamd_task_bytes(c, slots_of(c), true);
+    if (c->bytes > limits->bytes_max || c->bytes > limits->bytes_left) {
+        return refuse_bytes(c->bytes, "stations", limits, err);
     }
-    c->block = aligned_alloc(64, c->bytes);
-    if (!c->block) {
-        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, "stations",
-                              "out of memory for a cluster of these sizes");
+    c->block = beamd_block_create(block);
+    c->frame = beamd_block_create((c->frame_capacity + 63u) & ~(size_t)63u);
+    if (!c->block || !c->frame) {
+        return refuse_memory("stations", err);
     }
-    memset(c->block, 0, c->bytes); /* touched now, not at the first CSI */
-    arena real = {c->block, 0};
-    *blocks = carve(c, &real);
+    beamd_arena real = {c->block, 0};
+    carve(c, &real);
     return 0;
 }
 
-int beamd_cluster_make_room(beamd_cluster *self, const beamd_model *model,
-                            const beamd_cluster_limits *limits, beam_wire_error *err)
+/* Answers of preference p for `last`, `check` and all tasks: those that are there already stay. */
+static int take_answers(beamd_cluster *c, int p)
 {
-    if (!model || self->live.scene.sensing != BEAM_SENSING_RESOLVED) {
-        return 0; /* the network is not asked */
+    beamd_answer **const list[] = {c->last, c->check};
+    for (size_t k = 0; k < sizeof list / sizeof list[0]; k++) {
+        for (int b = 0; b < c->subbands; b++) {
+            beamd_answer **answer = &list[k][beamd_problem_index(b, p)];
+            *answer = *answer ? *answer : beamd_answer_create(&c->max, c->sensing_max);
+            if (!*answer) {
+                return -1;
+            }
+        }
     }
-    const size_t need = beam_inference_memsize(model->info, &self->max, 1);
-    if (need > 0 && self->job.inference && need <= self->network_bytes) {
-        return 0; /* inference lays itself out for another model by itself */
+    for (int t = 0; t < c->tasks; t++) {
+        if (beamd_task_take_answers(c->task[t], c, p) < 0) {
+            return -1;
+        }
     }
-    const size_t rest = self->bytes - self->network_bytes; /* the old memory goes first */
-    const size_t room = limits->bytes_max > rest ? limits->bytes_max - rest : 0;
-    const size_t left = limits->bytes_left + self->network_bytes;
-    free(self->network);
-    self->network = NULL;
-    self->network_bytes = 0;
-    self->bytes = rest;
-    self->job.inference = NULL;
-    if (need == 0 || need > room || need > left) {
-        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, "stations",
-                              "the network of a cluster of these sizes needs %zu MiB, %zu MiB are "
-                              "allowed",
-                              (need >> 20) + 1, (room < left ? room : left) >> 20);
+    return beamd_task_take_answers(c->spare, c, p);
+}
+
+static int take_tasks(beamd_cluster *c, beam_wire_error *err)
+{
+    bool good = true;
+    const int tasks = c->tasks;
+    for (c->tasks = 0; good && c->tasks < tasks; c->tasks += good) {
+        c->task[c->tasks] = beamd_task_create(c, slots_of(c), false);
+        good = c->task[c->tasks] != NULL;
     }
-    self->network = aligned_alloc(64, (need + 63u) & ~(size_t)63u);
-    beam_error error;
-    if (!self->network) {
-        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, "stations",
-                              "out of memory for the network of a cluster of these sizes");
+    c->spare = good ? beamd_task_create(c, slots_of(c), true) : NULL;
+    c->refresh = c->spare ? beamd_refresh_create(c) : NULL;
+    for (int p = 0; c->refresh && good && p < c->preferences_room; p++) {
+        good = take_answers(c, p) == 0;
     }
-    self->network_bytes = need;
-    self->bytes += need;
-    if (beam_inference_init(&self->job.inference, model->info, &self->max, 1, self->network, need,
-                            &error) != BEAM_OK) {
-        self->job.inference = NULL;
-        return beamd_engine_error(err, &error);
+    return c->refresh && good ? 0 : refuse_memory("stations", err);
+}
+
+static void fill(beamd_cluster *c, const Beamd__RegisterCluster *m,
+                 const beamd_cluster_limits *limits)
+{
+    c->sensing_max = beam_design_sensing_max(&c->max);
+    c->subbands = m->subbands > 0 ? (int)m->subbands : 1;
+    c->carrier_hz = m->carrier_hz;
+    c->error_growth_per_s = m->error_growth_per_s;
+    c->format.element = m->beam_element == BEAMD__ELEMENT_TYPE__ELEMENT_UNSPECIFIED
+                            ? BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT32
+                            : m->beam_element;
+    c->format.bits = m->beam_bits > 0 ? (int)m->beam_bits : BITS_DEFAULT;
+    c->open_at = -1;
+    const int tasks = (c->subbands + BEAMD_SLOTS - 1) / BEAMD_SLOTS;
+    const int most = limits->threads < BEAMD_TASKS_MAX ? limits->threads : BEAMD_TASKS_MAX;
+    c->tasks = tasks < most ? tasks : most > 1 ? most : 1;
+}
+
+static bool build(beamd_cluster *c, const Beamd__RegisterCluster *m,
+                  const beamd_cluster_limits *limits, beam_wire_error *err)
+{
+    fill(c, m, limits);
+    if (fill_preferences(c, m, err) < 0 ||
+        check_frame(c, c->preferences_room, "subbands", err) < 0) {
+        return false;
     }
-    return 0;
+    return allocate(c, limits, err) == 0 && take_tasks(c, err) == 0 &&
+           fill_stations(c, m, err) == 0;
 }
 
 beamd_cluster *beamd_cluster_create(const char *id, const Beamd__RegisterCluster *message,
-                                    const beamd_model *model, const beamd_cluster_limits *limits,
-                                    beam_wire_error *err)
+                                    const beamd_cluster_limits *limits, beam_wire_error *err)
 {
-    if (check_registration(message, limits, err) < 0) {
+    if (check_registration(message, limits, err) < 0 || check_answers(message, err) < 0) {
         return NULL;
     }
     const beam_dims max = {.stations = clip((uint32_t)message->n_stations),
@@ -301,113 +405,151 @@ beamd_cluster *beamd_cluster_create(const char *id, const Beamd__RegisterCluster
     }
     memcpy(c->id, id, strlen(id) + 1);
     c->max = max;
-    c->sensing_max = beam_design_sensing_max(&max);
-    c->carrier_hz = message->carrier_hz;
-    c->element = message->beam_element == BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT64
-                     ? BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT64
-                     : BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT32;
-    c->ready_at = -1;
-    c->sensing_stale = true;
-    c->job.cluster = c;
-    c->job.job.run = beamd_solve_run;
-    c->job.evaluator_users = -1;
-    c->refresh.cluster = c;
-    c->refresh.job.run = beamd_refresh_run;
-    solver_blocks blocks;
-    beamd_cluster_limits left = *limits;
-    bool good = allocate(c, limits, &blocks, err) == 0 && fill_stations(c, message, err) == 0 &&
-                init_solvers(c, &blocks, err) == 0;
-    if (good && model) { /* without room for its layers the solver serves the cluster */
-        beam_wire_error no_room;
-        left.bytes_left -= c->bytes; /* allocate saw to it that they fit */
-        (void)beamd_cluster_make_room(c, model, &left, &no_room);
-    }
-    if (!good) {
+    if (!build(c, message, limits, err)) {
         beamd_cluster_destroy(&c);
     }
     return c;
 }
 
+static void destroy_answers(beamd_answer **list, int subbands)
+{
+    for (int k = 0; list && k < subbands * BEAM_WIRE_MAX_PREFERENCES; k++) {
+        beamd_answer_destroy(&list[k]);
+    }
+}
+
 void beamd_cluster_destroy(beamd_cluster **self)
 {
-    if (*self) {
-        free((*self)->network);
-        free((*self)->block);
-        free(*self);
-        *self = NULL;
+    beamd_cluster *c = *self;
+    if (!c) {
+        return;
+    }
+    if (c->block) {
+        destroy_answers(c->last, c->subbands);
+        destroy_answers(c->check, c->subbands);
+        for (int t = 0; t < c->tasks; t++) {
+            beamd_task_destroy(&c->task[t]);
+        }
+    }
+    beamd_task_destroy(&c->spare);
+    beamd_refresh_destroy(&c->refresh);
+    free(c->registered.frame);
+    free(c->aimed.frame);
+    free(c->frame);
+    free(c->block);
+    free(c);
+    *self = NULL;
+}
+
+int beamd_cluster_replace_task(beamd_cluster *self, beamd_task *lost, beam_wire_error *err)
+{
+    beamd_task **place = lost == self->spare ? &self->spare : NULL;
+    for (int t = 0; t < self->tasks; t++) {
+        place = self->task[t] == lost ? &self->task[t] : place;
+    }
+    beamd_task *fresh = place ? beamd_task_create(self, lost->slots, lost->one_solver) : NULL;
+    if (!fresh) {
+        return refuse_memory(NULL, err);
+    }
+    *place = fresh;
+    lost->cluster = NULL;
+    return 0;
+}
+
+int beamd_cluster_preferences(const beamd_cluster *self, double fallback,
+                              beamd_named out[BEAM_WIRE_MAX_PREFERENCES])
+{
+    if (self->named_count > 0) {
+        memcpy(out, self->named, (size_t)self->named_count * sizeof *out);
+        return self->named_count;
+    }
+    out[0] = (beamd_named){.tradeoff = self->has_preference ? self->tradeoff : fallback};
+    return 1;
+}
+
+static int find_named(const beamd_cluster *self, const char *name)
+{
+    int p = 0;
+    while (p < self->named_count && strcmp(self->named[p].name, name) != 0) {
+        p++;
+    }
+    return p;
+}
+
+/* Room for one preference more, taken when it is first needed and kept. */
+static int grow(beamd_cluster *self, const beamd_cluster_limits *limits, beam_wire_error *err)
+{
+    const int count = self->preferences_room + 1;
+    if (check_frame(self, count, "name", err) < 0) {
+        return -1;
+    }
+    const size_t capacity = frame_bytes(self, count);
+    const size_t more = preference_bytes(self) + capacity - self->frame_capacity;
+    if (self->bytes + more > limits->bytes_max || more > limits->bytes_left) {
+        return refuse_bytes(self->bytes + more, "name", limits, err);
+    }
+    unsigned char *frame = beamd_block_create((capacity + 63u) & ~(size_t)63u);
+    if (!frame || take_answers(self, self->preferences_room) < 0) {
+        free(frame); /* answers that were taken serve the next attempt */
+        return refuse_memory("name", err);
+    }
+    memcpy(frame, self->frame, self->frame_bytes);
+    free(self->frame);
+    self->frame = frame;
+    self->frame_capacity = capacity;
+    self->bytes += more;
+    self->preferences_room = count;
+    return 0;
+}
+
+int beamd_cluster_name_preference(beamd_cluster *self, const char *name, double tradeoff,
+                                  const beamd_cluster_limits *limits, beam_wire_error *err)
+{
+    if (!beamd_preference_name_valid(name)) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "name",
+                              "is not 1 to %d letters, digits, '.', '_', '-'",
+                              BEAM_WIRE_MAX_PREFERENCE_NAME_BYTES);
+    }
+    const int p = find_named(self, name);
+    if (p == BEAM_WIRE_MAX_PREFERENCES) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_LIMIT, "name",
+                              "the cluster has %d named preferences, which is the most", p);
+    }
+    if (p >= self->preferences_room && grow(self, limits, err) < 0) {
+        return -1;
+    }
+    if (p == self->named_count) {
+        memcpy(self->named[p].name, name, strlen(name) + 1);
+        self->named_count++;
+    }
+    self->named[p].tradeoff = tradeoff;
+    return 0;
+}
+
+/* The answers of preference p go behind the others, as memory for the next one. */
+static void rotate_answers(beamd_cluster *self, beamd_answer **list, int p)
+{
+    for (int b = 0; b < self->subbands; b++) {
+        beamd_answer **row = &list[beamd_problem_index(b, 0)], *removed = row[p];
+        for (int k = p; k + 1 < self->named_count; k++) {
+            row[k] = row[k + 1];
+        }
+        row[self->named_count - 1] = removed;
+        removed->present = false;
     }
 }
 
-/* Sizes fit by construction; were one to fail, the job's own checks would report it. */
-static void copy_view(beamd_view *to, const beamd_view *from)
+int beamd_cluster_remove_preference(beamd_cluster *self, const char *name, beam_wire_error *err)
 {
-    beam_scene_init(&to->scene, &from->scene.dims, to->memory, to->size, NULL);
-    beam_scene_copy(&to->scene, &from->scene, NULL);
-    memcpy(to->user_id, from->user_id, (size_t)from->scene.dims.users * sizeof(uint64_t));
-}
-
-static void lay_design(beamd_held_design *held, const beam_dims *dims, int sensing_max)
-{
-    beam_design_init(&held->design, dims, sensing_max, held->memory, held->size, NULL);
-}
-
-/* The last beams by user. A user without one would start at zero, where its rate has no slope: then
- * the start is cold. */
-static bool map_last(beamd_cluster *self)
-{
-    const beamd_view *view = &self->job.view;
-    beam_design *warm = &self->job.warm.design;
-    const beam_design *last = &self->last.design;
-    const size_t row = (size_t)self->max.antennas;
-    for (int u = 0; u < view->scene.dims.users; u++) {
-        int found = -1;
-        for (int v = 0; v < last->dims.users && found < 0; v++) {
-            found = self->last_user_id[v] == view->user_id[u] ? v : -1;
-        }
-        if (found < 0) {
-            return false;
-        }
-        memcpy(warm->beams + (size_t)u * row, last->beams + (size_t)found * row,
-               row * sizeof(beam_complex));
+    const int p = find_named(self, name);
+    if (p == self->named_count) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "name",
+                              "the cluster has no preference of that name");
     }
-    const size_t stations = (size_t)self->max.stations;
-    memcpy(warm->sensing_count, last->sensing_count, stations * sizeof(int));
-    memcpy(warm->sensing, last->sensing,
-           stations * (size_t)self->sensing_max * row * sizeof(beam_complex));
-    return true;
-}
-
-void beamd_cluster_snapshot(beamd_cluster *self)
-{
-    beamd_solve_job *job = &self->job;
-    copy_view(&job->view, &self->live);
-    lay_design(&job->warm, &job->view.scene.dims, self->sensing_max);
-    lay_design(&job->out, &job->view.scene.dims, self->sensing_max);
-    job->warm_given = self->has_last && map_last(self);
-    job->csi_sequence = self->csi_sequence;
-    job->target_sequence = self->target_sequence;
-    job->target_time_ns = self->target_time_ns;
-    job->users_generation = self->users_generation;
-    job->csi_generation = self->csi_generation;
-    job->element = self->element;
-    job->ideal = self->ideal;
-    job->need_sensing_end = self->sensing_stale;
-    job->need_rate_end = !self->has_ideal || self->ideal_users_generation != self->users_generation;
-}
-
-void beamd_cluster_snapshot_refresh(beamd_cluster *self)
-{
-    copy_view(&self->refresh.view, &self->live);
-    self->refresh.users_generation = self->users_generation;
-    self->refresh.ideal = self->ideal;
-}
-
-void beamd_cluster_keep(beamd_cluster *self)
-{
-    const beamd_held_design old = self->last;
-    self->last = self->job.out;
-    self->job.out = old;
-    memcpy(self->last_user_id, self->job.view.user_id,
-           (size_t)self->job.view.scene.dims.users * sizeof(uint64_t));
-    self->has_last = true;
+    rotate_answers(self, self->last, p);
+    rotate_answers(self, self->check, p);
+    memmove(&self->named[p], &self->named[p + 1],
+            (size_t)(self->named_count - p - 1) * sizeof self->named[0]);
+    self->named_count--;
+    return 0;
 }

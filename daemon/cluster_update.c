@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "work.h"
 
 static void copy_stations_and_targets(beam_scene *to, const beam_scene *from)
 {
@@ -25,20 +25,42 @@ static void copy_stations_and_targets(beam_scene *to, const beam_scene *from)
 
 static void copy_user(beamd_view *to, int at, const beamd_view *from, int index)
 {
-    beam_scene *a = &to->scene;
-    const beam_scene *b = &from->scene;
-    const size_t N = (size_t)a->dims.antennas;
     to->user_id[at] = from->user_id[index];
-    a->user_station[at] = b->user_station[index];
-    a->user_weight[at] = b->user_weight[index];
-    a->user_noise_w[at] = b->user_noise_w[index];
-    a->user_min_rate_bps_hz[at] = b->user_min_rate_bps_hz[index];
-    for (int l = 0; l < a->dims.stations; l++) {
-        const size_t x = (size_t)l * (size_t)a->dims.users + (size_t)at;
-        const size_t y = (size_t)l * (size_t)b->dims.users + (size_t)index;
-        memcpy(a->channel + x * N, b->channel + y * N, N * sizeof(beam_complex));
-        a->error_radius[x] = b->error_radius[y];
+    to->scene.user_station[at] = from->scene.user_station[index];
+    to->scene.user_weight[at] = from->scene.user_weight[index];
+    to->scene.user_noise_w[at] = from->scene.user_noise_w[index];
+    to->scene.user_min_rate_bps_hz[at] = from->scene.user_min_rate_bps_hz[index];
+}
+
+void beamd_view_copy_frame(beamd_view *to, const beamd_view *from)
+{
+    copy_stations_and_targets(&to->scene, &from->scene);
+    for (int u = 0; u < from->scene.dims.users; u++) {
+        copy_user(to, u, from, u);
     }
+}
+
+/* Channels and radii of one user; the arrays are laid out for `users` of them. */
+typedef struct links {
+    beam_complex *channel;
+    double *error_radius;
+    int users;
+} links;
+
+static void copy_links(const beam_dims *dims, const links *to, int at, const links *from, int index)
+{
+    const size_t N = (size_t)dims->antennas;
+    for (int l = 0; l < dims->stations; l++) {
+        const size_t x = (size_t)l * (size_t)to->users + (size_t)at;
+        const size_t y = (size_t)l * (size_t)from->users + (size_t)index;
+        memcpy(to->channel + x * N, from->channel + y * N, N * sizeof(beam_complex));
+        to->error_radius[x] = from->error_radius[y];
+    }
+}
+
+static links links_of(const beamd_band *band, int users)
+{
+    return (links){band->channel, band->error_radius, users};
 }
 
 /* `next` with `users` users and everything else as it is now. */
@@ -58,45 +80,109 @@ static int begin_next(beamd_cluster *self, size_t users, beam_wire_error *err)
     return 0;
 }
 
-static int commit_next(beamd_cluster *self, beam_wire_error *err)
+/* The scene sees the channels of one subband at a time. */
+static void point_at(beamd_view *view, const beamd_band *band)
+{
+    view->scene.channel = band->channel;
+    view->scene.error_radius = band->error_radius;
+}
+
+/* The engine's word on `next` with the channels of `band`, number `index` of the message. */
+static int validate(beamd_cluster *self, const beamd_band *band, size_t index, beam_wire_error *err)
 {
     beam_error error;
-    if (beam_scene_validate(&self->next.scene, &error) != BEAM_OK) {
-        return beamd_engine_error(err, &error);
+    point_at(&self->next, band);
+    if (beam_scene_validate(&self->next.scene, &error) == BEAM_OK) {
+        return 0;
     }
+    if (self->subbands > 1 && strchr(error.field, '.')) {
+        const char *member = strchr(error.field, '.') + 1;
+        if (strncmp(member, "channel", 7) == 0 || strncmp(member, "error_radius", 12) == 0) {
+            char field[sizeof error.field];
+            (void)snprintf(field, sizeof field, "subbands[%zu].%.40s", index, error.field);
+            memcpy(error.field, field, sizeof field);
+        }
+    }
+    return beamd_engine_error(err, &error);
+}
+
+static void swap_views(beamd_cluster *self)
+{
     const beamd_view old = self->live;
     self->live = self->next;
     self->next = old;
-    return 0;
+    point_at(&self->live, &self->band[0]);
+}
+
+static bool same_ids(const beamd_view *a, const beamd_view *b)
+{
+    const int users = a->scene.dims.users;
+    return users == b->scene.dims.users &&
+           memcmp(a->user_id, b->user_id, (size_t)users * sizeof *a->user_id) == 0;
 }
 
 static bool same_users(const beamd_view *a, const beamd_view *b)
 {
-    const int users = a->scene.dims.users;
-    if (users != b->scene.dims.users) {
-        return false;
-    }
-    for (int u = 0; u < users; u++) {
-        if (a->user_id[u] != b->user_id[u] ||
-            a->scene.user_station[u] != b->scene.user_station[u] ||
-            a->scene.user_weight[u] != b->scene.user_weight[u]) {
-            return false;
-        }
-    }
-    return true;
+    const size_t users = (size_t)a->scene.dims.users;
+    return same_ids(a, b) &&
+           memcmp(a->scene.user_station, b->scene.user_station, users * sizeof(int)) == 0 &&
+           memcmp(a->scene.user_weight, b->scene.user_weight, users * sizeof(double)) == 0;
 }
 
-static int commit_csi(beamd_cluster *self, beam_wire_error *err)
+static bool same_minima(const beamd_view *a, const beamd_view *b)
 {
-    if (commit_next(self, err) < 0) {
-        return -1;
+    const size_t users = (size_t)a->scene.dims.users;
+    return memcmp(a->scene.user_min_rate_bps_hz, b->scene.user_min_rate_bps_hz,
+                  users * sizeof(double)) == 0;
+}
+
+/* What a valid message brings. */
+typedef struct csi_arrival {
+    uint64_t sequence, measured_ns;
+    beamd_bands given; /* subbands whose channels are in `fresh` */
+    bool aged;         /* some of these channels are as old as before */
+} csi_arrival;
+
+/* Takes `next` and the given subbands over. Nothing can fail from here on. */
+static void commit(beamd_cluster *self, const csi_arrival *arrival, beamd_bands *bands)
+{
+    const bool first = !self->has_csi, same = !first && same_users(&self->live, &self->next);
+    const bool all = !same || !same_minima(&self->live, &self->next);
+    beamd_bands changed = {{0}};
+    self->users_generation += !same;
+    for (int b = 0; b < self->subbands; b++) {
+        beamd_band *band = &self->band[b], *fresh = &self->fresh[b];
+        if (beamd_bands_has(&arrival->given, b)) {
+            beam_complex *channel = band->channel;
+            double *radius = band->error_radius;
+            band->channel = fresh->channel;
+            band->error_radius = fresh->error_radius;
+            fresh->channel = channel;
+            fresh->error_radius = radius;
+            band->measured_ns = arrival->aged && band->measured_ns < arrival->measured_ns
+                                    ? band->measured_ns
+                                    : arrival->measured_ns;
+            band->generation++;
+            band->present = true;
+        }
+        if (all || beamd_bands_has(&arrival->given, b)) {
+            band->csi_sequence = arrival->sequence;
+            beamd_bands_add(&changed, b);
+        }
     }
-    if (!self->has_csi || !same_users(&self->live, &self->next)) {
-        self->users_generation++;
-    }
-    self->csi_generation++;
+    swap_views(self);
     self->has_csi = true;
-    return 0;
+    self->csi_sequence = arrival->sequence;
+    self->changed++;
+    if (bands) {
+        *bands = changed;
+    }
+}
+
+static uint64_t measured_at(uint64_t now_ns, uint32_t age_us)
+{
+    const uint64_t age_ns = (uint64_t)age_us * 1000u;
+    return age_ns < now_ns ? now_ns - age_ns : 0;
 }
 
 /* Users from index `first` of `next` on, from a message. Ids are compared with all before them. */
@@ -130,68 +216,159 @@ static int put_users(beamd_view *next, int first, Beamd__User *const *users, siz
     return 0;
 }
 
-/* Channels and radii of users `first`.. of `next`: message order [station][user of the
- * message][antenna]. */
-static int put_channels(beamd_cluster *self, int first, size_t count, size_t bands,
-                        Beamd__Subband *const *band, beam_wire_error *err)
+static int refuse_band(size_t index, const char *member, const char *why, unsigned value,
+                       beam_wire_error *err)
 {
-    if (count == 0 && bands == 0) {
-        return 0;
-    }
-    if (bands != 1) {
-        return beam_wire_fail(
-            err, bands ? BEAMD__ERROR_CODE__ERROR_UNSUPPORTED : BEAMD__ERROR_CODE__ERROR_INVALID,
-            "subbands", "%zu subbands, exactly one is accepted", bands);
-    }
-    beam_scene *next = &self->next.scene;
-    const size_t L = (size_t)next->dims.stations, N = (size_t)next->dims.antennas;
-    const uint32_t shape[3] = {(uint32_t)L, (uint32_t)count, (uint32_t)N};
-    if (beam_wire_array_decode(band[0]->channels, "subbands[0].channels", shape, 3,
-                               &self->decoded[0].re, err) < 0) {
-        return -1;
-    }
-    if (band[0]->n_error_radius != L * count) {
-        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "subbands[0].error_radius",
-                              "%zu radii, %zu stations x %zu users are expected",
-                              band[0]->n_error_radius, L, count);
-    }
-    for (size_t l = 0; l < L; l++) {
-        for (size_t i = 0; i < count; i++) {
-            const size_t to = l * (size_t)next->dims.users + (size_t)first + i;
-            memcpy(next->channel + to * N, self->decoded + (l * count + i) * N,
-                   N * sizeof(beam_complex));
-            next->error_radius[to] = band[0]->error_radius[l * count + i];
+    char field[64];
+    snprintf(field, sizeof field, "subbands[%zu].%s", index, member);
+    return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, field, "subband %u %s", value,
+                          why);
+}
+
+/* Which subbands are in the message: each once; all of them where `all`. */
+static int list_bands(const beamd_cluster *self, Beamd__Subband *const *band, size_t count,
+                      bool all, beamd_bands *given, beam_wire_error *err)
+{
+    const beamd_bands none = {{0}};
+    *given = none;
+    for (size_t i = 0; i < count; i++) {
+        if (band[i]->index >= (uint32_t)self->subbands) {
+            return refuse_band(i, "index", "is beyond those of the registration", band[i]->index,
+                               err);
         }
+        if (beamd_bands_has(given, (int)band[i]->index)) {
+            return refuse_band(i, "index", "is there twice", band[i]->index, err);
+        }
+        beamd_bands_add(given, (int)band[i]->index);
+    }
+    if (all && count != (size_t)self->subbands) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "subbands",
+                              "%zu subbands, new users need all %d", count, self->subbands);
     }
     return 0;
 }
 
-int beamd_cluster_set_csi(beamd_cluster *self, const Beamd__CsiUpdate *message,
-                          beam_wire_error *err)
+/* Channels [station][user of the message][antenna] and radii of message band `index`. */
+static int decode_band(const beamd_cluster *self, const Beamd__Subband *band, size_t index,
+                       size_t users, const links *to, beam_wire_error *err)
 {
-    if (begin_next(self, message->n_users, err) < 0 ||
-        put_users(&self->next, 0, message->users, message->n_users, err) < 0 ||
-        put_channels(self, 0, message->n_users, message->n_subbands, message->subbands, err) < 0) {
+    char field[64];
+    const size_t L = (size_t)self->max.stations;
+    const uint32_t shape[3] = {(uint32_t)L, (uint32_t)users, (uint32_t)self->max.antennas};
+    snprintf(field, sizeof field, "subbands[%zu].channels", index);
+    if (beam_wire_array_decode(band->channels, field, shape, 3, &to->channel[0].re, err) < 0) {
         return -1;
     }
-    return commit_csi(self, err);
+    if (band->n_error_radius != L * users) {
+        snprintf(field, sizeof field, "subbands[%zu].error_radius", index);
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, field,
+                              "%zu radii, %zu stations x %zu users are expected",
+                              band->n_error_radius, L, users);
+    }
+    for (size_t k = 0; k < L * users; k++) {
+        to->error_radius[k] = band->error_radius[k];
+    }
+    return 0;
 }
 
-int beamd_cluster_join(beamd_cluster *self, const Beamd__UsersJoin *message, beam_wire_error *err)
+static void add_all(const beamd_cluster *self, beamd_bands *bands)
+{
+    for (int b = 0; b < self->subbands; b++) {
+        beamd_bands_add(bands, b);
+    }
+}
+
+int beamd_cluster_set_csi(beamd_cluster *self, uint64_t now_ns, uint64_t sequence,
+                          const Beamd__CsiUpdate *message, beamd_bands *bands, beam_wire_error *err)
+{
+    const size_t users = message->n_users, count = message->n_subbands;
+    if (begin_next(self, users, err) < 0 ||
+        put_users(&self->next, 0, message->users, users, err) < 0) {
+        return -1;
+    }
+    csi_arrival arrival = {.sequence = sequence,
+                           .measured_ns = measured_at(now_ns, message->csi_age_us)};
+    const bool all = users > 0 && !(self->has_csi && same_ids(&self->live, &self->next));
+    if (list_bands(self, message->subbands, count, all, &arrival.given, err) < 0) {
+        return -1;
+    }
+    if (users > 0 && count == 0) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "subbands", "there is none");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const beamd_band *fresh = &self->fresh[message->subbands[i]->index];
+        const links to = links_of(fresh, (int)users);
+        if (decode_band(self, message->subbands[i], i, users, &to, err) < 0 ||
+            validate(self, fresh, i, err) < 0) {
+            return -1;
+        }
+    }
+    if (users == 0) { /* nobody has no channels in any subband */
+        add_all(self, &arrival.given);
+        if (validate(self, &self->fresh[0], 0, err) < 0) {
+            return -1;
+        }
+    }
+    commit(self, &arrival, bands);
+    return 0;
+}
+
+/* Subband b of everybody who was there, then of those who join, from message band `from`. */
+static int join_band(beamd_cluster *self, const Beamd__Subband *from, size_t index, size_t users,
+                     beam_wire_error *err)
+{
+    const int before = self->live.scene.dims.users, after = self->next.scene.dims.users;
+    const int b = (int)from->index;
+    const links decoded = {self->decoded, self->decoded_radius, (int)users};
+    if (decode_band(self, from, index, users, &decoded, err) < 0) {
+        return -1;
+    }
+    const links to = links_of(&self->fresh[b], after), old = links_of(&self->band[b], before);
+    for (int u = 0; u < after; u++) {
+        if (u < before) {
+            copy_links(&self->max, &to, u, &old, u);
+        } else {
+            copy_links(&self->max, &to, u, &decoded, u - before);
+        }
+    }
+    return validate(self, &self->fresh[b], index, err);
+}
+
+int beamd_cluster_join(beamd_cluster *self, uint64_t now_ns, uint64_t sequence,
+                       const Beamd__UsersJoin *message, beamd_bands *bands, beam_wire_error *err)
 {
     const int before = self->live.scene.dims.users;
-    if (begin_next(self, (size_t)before + message->n_users, err) < 0) {
+    const size_t users = message->n_users, count = message->n_subbands;
+    if (begin_next(self, (size_t)before + users, err) < 0) {
         return -1;
     }
     for (int u = 0; u < before; u++) {
         copy_user(&self->next, u, &self->live, u);
     }
-    if (put_users(&self->next, before, message->users, message->n_users, err) < 0 ||
-        put_channels(self, before, message->n_users, message->n_subbands, message->subbands, err) <
-            0) {
+    csi_arrival arrival = {.sequence = sequence,
+                           .measured_ns = measured_at(now_ns, message->csi_age_us),
+                           .aged = before > 0};
+    if (put_users(&self->next, before, message->users, users, err) < 0 ||
+        list_bands(self, message->subbands, count, users > 0, &arrival.given, err) < 0) {
         return -1;
     }
-    return commit_csi(self, err);
+    for (size_t i = 0; i < count; i++) {
+        if (join_band(self, message->subbands[i], i, users, err) < 0) {
+            return -1;
+        }
+    }
+    if (users == 0) { /* nobody new: everything stays as it is, under a new sequence */
+        const beamd_bands none = {{0}};
+        arrival.given = none;
+        if (before == 0) {
+            add_all(self, &arrival.given);
+        }
+    }
+    commit(self, &arrival, bands);
+    if (users == 0 && bands) {
+        add_all(self, bands);
+    }
+    return 0;
 }
 
 static int find_user(const beamd_view *view, uint64_t id)
@@ -204,7 +381,8 @@ static int find_user(const beamd_view *view, uint64_t id)
     return -1;
 }
 
-int beamd_cluster_leave(beamd_cluster *self, const Beamd__UsersLeave *message, beam_wire_error *err)
+int beamd_cluster_leave(beamd_cluster *self, uint64_t sequence, const Beamd__UsersLeave *message,
+                        beamd_bands *bands, beam_wire_error *err)
 {
     bool leaves[BEAM_MAX_USERS] = {false};
     const int before = self->live.scene.dims.users;
@@ -219,7 +397,16 @@ int beamd_cluster_leave(beamd_cluster *self, const Beamd__UsersLeave *message, b
         }
         leaves[u] = true;
     }
-    if (begin_next(self, (size_t)before - message->n_user_ids, err) < 0) {
+    if (!self->has_csi) { /* nobody left */
+        const beamd_bands none = {{0}};
+        self->csi_sequence = sequence;
+        if (bands) {
+            *bands = none;
+        }
+        return 0;
+    }
+    const int after = before - (int)message->n_user_ids;
+    if (begin_next(self, (size_t)after, err) < 0) {
         return -1;
     }
     for (int u = 0, at = 0; u < before; u++) {
@@ -227,7 +414,22 @@ int beamd_cluster_leave(beamd_cluster *self, const Beamd__UsersLeave *message, b
             copy_user(&self->next, at++, &self->live, u);
         }
     }
-    return commit_csi(self, err);
+    csi_arrival arrival = {.sequence = sequence, .aged = true};
+    for (int b = 0; b < self->subbands; b++) {
+        const links to = links_of(&self->fresh[b], after), old = links_of(&self->band[b], before);
+        for (int u = 0, at = 0; u < before; u++) {
+            if (!leaves[u]) {
+                copy_links(&self->max, &to, at++, &old, u);
+            }
+        }
+    }
+    add_all(self, &arrival.given);
+    if (validate(self, &self->fresh[0], 0, err) < 0) {
+        return -1;
+    }
+    arrival.measured_ns = UINT64_MAX; /* as old as before */
+    commit(self, &arrival, bands);
+    return 0;
 }
 
 static int reflect(beamd_cluster *self, int j, const Beamd__Target *target, beam_wire_error *err)
@@ -295,10 +497,13 @@ int beamd_cluster_set_targets(beamd_cluster *self, const Beamd__TargetUpdate *me
                                                       &next->reflection[0].re, err) < 0) {
         return -1;
     }
-    if (commit_next(self, err) < 0) {
+    if (validate(self, &self->band[0], 0, err) < 0) {
         return -1;
     }
+    swap_views(self);
     self->has_targets = true;
-    self->sensing_stale = true;
+    self->target_time_ns = message->measured_time_ns;
+    self->target_generation++;
+    self->changed++;
     return 0;
 }

@@ -228,3 +228,23 @@ beam_code beam_check_run(beam_check *c, beam_solver *s, beam_preference u, const
     }
     return BEAM_OK;
 }
+
+beam_code beam_solver_recheck(beam_solver *self, double tradeoff, const beam_design *warm,
+                              beam_design *out, beam_result *result, beam_error *err)
+{
+    memset(result, 0, sizeof *result);
+    beam_code code = beam_solver_check_call(self, tradeoff, out, err);
+    code = code || !warm ? code : beam_solver_check_warm(self, warm, err);
+    code = code ? code : beam_solver_prepare(self, err);
+    if (code) {
+        return code;
+    }
+    beam_check check = {.mark = NULL}; /* its cuts bound warm beams against a network's answer */
+    const bool usable = warm && beam_solver_import_warm(self, warm, self->spare.x);
+    code = beam_check_run(&check, self, beam_preference_from_tradeoff(tradeoff), NULL,
+                          usable ? self->spare.x : NULL, 0, result, NULL, err);
+    if (!code) {
+        beam_problem_export(&self->problem, self->answer.x, out);
+    }
+    return code;
+}

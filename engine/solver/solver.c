@@ -24,7 +24,7 @@ static int largest_dimension(const beam_dims *d)
     return columns < d->antennas ? columns : d->antennas;
 }
 
-static size_t geometry_size(const beam_dims *d)
+size_t beam_solver_geometry_size(const beam_dims *d)
 {
     const size_t L = (size_t)d->stations, J = (size_t)d->targets;
     return 5 + 6 * L + 2 * J + 2 * L * J * L;
@@ -44,8 +44,8 @@ static void carve(beam_solver *s, beam_arena *arena, const beam_dims *d)
     beam_curve_carve(&s->curve, arena, d);
     beam_curvature_carve(&s->curvature, arena, d->stations, D);
     s->y = BEAM_TAKE(arena, double, n);
-    s->geometry = BEAM_TAKE(arena, double, geometry_size(d));
-    s->geometry_new = BEAM_TAKE(arena, double, geometry_size(d));
+    s->geometry = BEAM_TAKE(arena, double, beam_solver_geometry_size(d));
+    s->geometry_new = BEAM_TAKE(arena, double, beam_solver_geometry_size(d));
     s->sensing = BEAM_TAKE(arena, double, point);
     s->unit = BEAM_TAKE(arena, double, point);
     s->rate_end.x = BEAM_TAKE(arena, double, point);
@@ -163,11 +163,12 @@ beam_code beam_solver_load(beam_solver *self, const beam_scene *scene, beam_erro
     for (int u = 0; u < b->users; u++) {
         self->has_floors = self->has_floors || scene->user_min_rate_bps_hz[u] > 0.0;
     }
-    const size_t bytes = geometry_size(b) * sizeof(double);
+    const size_t bytes = beam_solver_geometry_size(b) * sizeof(double);
     pack_geometry(&self->problem, scene, self->geometry_new);
-    if (!self->loaded || memcmp(self->geometry, self->geometry_new, bytes) != 0) {
+    if (!self->loaded || self->sensing_moved ||
+        memcmp(self->geometry, self->geometry_new, bytes) != 0) {
         memcpy(self->geometry, self->geometry_new, bytes);
-        self->have_sensing_rows = false;
+        self->have_sensing_rows = self->sensing_moved = false;
     }
     self->loaded = true;
     self->have_classical = self->have_rate_point = false;

@@ -28,7 +28,8 @@ struct beam_solver {
     beam_ideal ideal;
     bool loaded, have_ideal_rate, have_ideal_sensing;
     bool have_sensing_rows, have_classical, have_rate_point; /* of the scene now loaded */
-    double *geometry, *geometry_new; /* what the sensing rows were solved for */
+    bool sensing_moved;              /* the rows are of another geometry: for this scene only */
+    double *geometry, *geometry_new; /* what the sensing rows were solved for; scratch after load */
     beam_problem problem;
     beam_robust robust;
     beam_objective objective;
@@ -46,6 +47,8 @@ struct beam_solver {
     int warm_solves, explored; /* since init: when and where a warm solve looks elsewhere */
 };
 
+/* Doubles of `geometry`: sensing model, bandwidth, snapshots, skip, D, K[L], then the rest. */
+size_t beam_solver_geometry_size(const beam_dims *d);
 size_t beam_solver_point_bytes(const beam_solver *s);
 /* Exact numbers of p->x; false when not finite. */
 bool beam_solver_measure(beam_solver *s, beam_point *p);

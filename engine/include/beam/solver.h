@@ -84,6 +84,19 @@ beam_code beam_solver_compute_rate_end(beam_solver *self, beam_error *err);
 beam_code beam_solver_set_ideal(beam_solver *self, const beam_ideal *ideal, beam_error *err);
 beam_ideal beam_solver_ideal(const beam_solver *self);
 
+/* The least-CRLB rows for another solver of the same stations, antennas and targets, whatever its
+ * users: with them it has not to solve that problem itself. `buffer`: beam_solver_sensing_bytes of
+ * the solver's sizes, 8-byte aligned, the caller's. Export: false where none are known of the
+ * loaded scene (compute_sensing_end makes them; imported ones of another geometry are not given
+ * on). Import, after load: true when the rows are of the geometry of the loaded scene, or are known
+ * here already. With even_if_moved also rows of other places of targets or stations, as they are in
+ * the coordinates of the directions to them, scaled to the whole power: admissible, but not the
+ * least CRLB. These hold until the next load. False changes nothing, except that a solver that had
+ * moved rows may have none. */
+size_t beam_solver_sensing_bytes(const beam_dims *dims);
+bool beam_solver_export_sensing(const beam_solver *self, double *buffer);
+bool beam_solver_import_sensing(beam_solver *self, const double *buffer, bool even_if_moved);
+
 /* One design at a trade-off. warm: beams to start from, or NULL (cold start). `out` must have the
  * sizes of the scene and at least beam_design_sensing_max columns; it is inside every budget. The
  * returned design is the best, by the merit of MATH 5 with exact values, of the solver's, the warm
@@ -92,6 +105,12 @@ beam_ideal beam_solver_ideal(const beam_solver *self);
  * nothing loaded, no ideal values, sizes), BEAM_E_LIMIT (sensing columns). */
 beam_code beam_solver_solve(beam_solver *self, double tradeoff, const beam_design *warm,
                             beam_design *out, beam_result *result, beam_error *err);
+
+/* As beam_solver_solve without a descent: the better of the warm beams, re-evaluated on this scene
+ * and scaled into the budgets, and the classical design (which a proven bound may rule out:
+ * result->classical_is_bound). warm may be NULL. Errors as beam_solver_solve. */
+beam_code beam_solver_recheck(beam_solver *self, double tradeoff, const beam_design *warm,
+                              beam_design *out, beam_result *result, beam_error *err);
 
 /* A front of `points` designs, from the communication end (first) to the sensing end (last), placed
  * so that they cover the hypervolume well; computes both ideal values first unless keep_ideal. For
