@@ -172,9 +172,9 @@ struct beamd_cluster {
     beamd_histogram latency;
     /* for the state that survives a restart: state.h */
     uint64_t changed, saved; /* counts changes; what the state on disk has */
-    beamd_kept registered,
-        aimed;            /* RegisterCluster and the last TargetUpdate; freed with the cluster */
-    uint64_t incarnation; /* another one for every registration */
+    beamd_kept registered;   /* RegisterCluster; freed with the cluster */
+    beamd_kept aimed;        /* likewise the last TargetUpdate */
+    uint64_t incarnation;    /* another one for every registration */
     bool csi_lost; /* CSI came before the restart and no CsiUpdate since: its users are not known */
 };
 
