@@ -18,13 +18,13 @@ static bool take_memory(beamd_core *self)
     self->clusters = calloc(clusters, sizeof(beamd_cluster *));
     self->open = calloc(clusters, sizeof(beamd_cluster *));
     self->status = calloc(clusters, sizeof *self->status);
-    self->status_preference = calloc(clusters, sizeof *self->status_preference);
+    self->status_room = calloc(clusters, sizeof *self->status_room);
     self->status_at = calloc(clusters, sizeof(Beamd__ClusterStatus *));
     self->arena_memory = aligned_alloc(64, (arena_bytes + 63u) & ~(size_t)63u);
     self->out_capacity = BEAM_WIRE_HEADER_BYTES + (size_t)BEAM_WIRE_MAX_MESSAGE_BYTES;
     self->out = malloc(self->out_capacity);
     self->rescue_batch = beamd_core_new_batch();
-    if (!self->clusters || !self->open || !self->status || !self->status_preference ||
+    if (!self->clusters || !self->open || !self->status || !self->status_room ||
         !self->status_at || !self->arena_memory || !self->out || !self->rescue_batch) {
         return false;
     }
@@ -82,7 +82,7 @@ void beamd_core_destroy(beamd_core **core)
     free(self->clusters);
     free(self->open);
     free(self->status);
-    free(self->status_preference);
+    free(self->status_room);
     free(self->status_at);
     free(self->arena_memory);
     free(self->out);

@@ -296,36 +296,51 @@ static void count_solutions(beamd_core *self, const Beamd__SolutionSet *set)
         m->solve_status[(unsigned)s->status % BEAMD_SOLVE_STATUSES]++;
         m->warm += s->warm != 0;
         m->cold += s->warm == 0;
-        m->by_service[(unsigned)s->service % BEAMD_SERVICES]++;
-        m->by_backend[(unsigned)s->backend % BEAMD_BACKENDS]++;
+        m->shed += s->service >= BEAMD__SERVICE__SERVICE_CHECKED;
+        m->stale_csi += s->csi_stale != 0;
+        const bool network = s->backend == BEAMD__BACKEND__BACKEND_NETWORK;
+        m->replaced_by_warm += network && s->method == BEAMD__METHOD__METHOD_WARM;
+        m->replaced_by_classical += network && s->method == BEAMD__METHOD__METHOD_CLASSICAL;
     }
+}
+
+/* The backend of the least service in it. */
+static Beamd__Backend least_backend(const Beamd__SolutionSet *set)
+{
+    for (size_t k = 0; k < set->n_solutions; k++) {
+        if (set->solutions[k]->service == set->service) {
+            return set->solutions[k]->backend;
+        }
+    }
+    return BEAMD__BACKEND__BACKEND_NONE;
 }
 
 static void count_request(beamd_core *self, beamd_cluster *c, const Beamd__SolutionSet *set,
                           const Beamd__Latency *l)
 {
-    beamd_metrics *m = &self->metrics;
     const uint64_t total_ns = l->received_to_queued_ns + l->queued_to_solve_ns + l->solve_ns +
                               l->solve_to_sent_ns;
     c->solutions++;
     c->by_service[(unsigned)set->service % BEAMD_SERVICES]++;
     c->last_sent_ns = l->received_monotonic_ns + total_ns;
     self->solutions_sent++;
-    if (c->active.identity_bytes == 0) {
-        m->unsolicited++;
-        return; /* nobody waited: no latency to speak of */
+    if (c->active.identity_bytes == 0) { /* nobody waited: no latency to speak of */
+        beamd_metrics_count_unsolicited(&self->metrics, set->service);
+        return;
     }
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_DECODE], l->received_to_queued_ns);
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_QUEUE], l->queued_to_solve_ns);
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_SOLVE], l->solve_ns);
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_CHECK], l->solve_to_checked_ns);
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_SEND], l->solve_to_sent_ns - l->solve_to_checked_ns);
-    beamd_histogram_add(&m->stage[BEAMD_STAGE_TOTAL], total_ns);
+    const beamd_counted_answer counted = {
+        .stage_ns = {l->received_to_queued_ns, l->queued_to_solve_ns, l->solve_ns,
+                     l->solve_to_checked_ns, l->solve_to_sent_ns - l->solve_to_checked_ns},
+        .size_class = beamd_size_class((unsigned)c->max.stations, (unsigned)c->max.antennas,
+                                       (unsigned)c->max.users, (unsigned)c->subbands),
+        .backend = least_backend(set),
+        .service = set->service,
+        .late = set->late != 0,
+        .has_transit = l->has_sender_estimate != 0,
+        .transit_estimate_ns = l->transit_estimate_ns};
+    beamd_metrics_count_answer(&self->metrics, &counted);
     beamd_histogram_add(&c->latency, total_ns);
-    if (set->late) {
-        c->deadlines_missed++;
-        m->deadlines_missed++;
-    }
+    c->deadlines_missed += set->late != 0;
 }
 
 /* Packing a wide answer takes a millisecond: whether it is late is asked again afterwards, and then
@@ -342,6 +357,15 @@ static int pack_in_time(beamd_core *self, beamd_cluster *c, Beamd__SolutionSet *
         set->solutions[k]->late = true;
     }
     return pack(c, set, latency, err);
+}
+
+static bool rescued(const beamd_cluster *c)
+{
+    uint64_t any = 0;
+    for (size_t k = 0; k < sizeof c->checked.word / sizeof c->checked.word[0]; k++) {
+        any |= c->checked.word[k] & ~c->done.word[k];
+    }
+    return any != 0;
 }
 
 bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
@@ -366,6 +390,7 @@ bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
         return true; /* answered */
     }
     send(self, c);
+    self->metrics.rescues_used += set.service == BEAMD__SERVICE__SERVICE_CHECKED && rescued(c);
     count_solutions(self, &set);
     count_request(self, c, &set, &latency);
     return true;

@@ -170,6 +170,8 @@ static void reply_front(beamd_core *self, const beamd_front_job *job)
 void beamd_core_front_done(beamd_core *self)
 {
     self->jobs[BEAMD_CREW_BACKGROUND]--;
+    self->metrics.fronts += self->front->code == BEAM_OK;
+    self->metrics.fronts_failed += self->front->code != BEAM_OK;
     if (self->front->code == BEAM_OK) {
         reply_front(self, self->front);
     } else {

@@ -9,9 +9,11 @@
 #include "log.h"
 
 /* The last writer wins; each change says who it was. */
-__attribute__((format(printf, 2, 3))) static void audit(const beamd_call *call, const char *format,
+__attribute__((format(printf, 3, 4))) static void audit(beamd_core *self,
+                                                        const beamd_call *call, const char *format,
                                                         ...)
 {
+    self->metrics.audited++;
     char what[256];
     va_list args;
     va_start(args, format);
@@ -65,9 +67,9 @@ static int change_named(beamd_core *self, const beamd_call *call, beamd_cluster 
                                                         err);
     self->bytes = self->bytes - before + cluster->bytes;
     if (changed == 0 && message->remove) {
-        audit(call, "%s removed", message->name);
+        audit(self, call, "%s removed", message->name);
     } else if (changed == 0) {
-        audit(call, "%s tradeoff %.6f", message->name, tradeoff);
+        audit(self, call, "%s tradeoff %.6f", message->name, tradeoff);
     }
     return changed;
 }
@@ -92,13 +94,13 @@ static int change_unnamed(beamd_core *self, const beamd_call *call, beamd_cluste
                               "the default cannot be removed");
     }
     if (!cluster) {
-        audit(call, "tradeoff %.6f, was %.6f", tradeoff, beamd_core_default_tradeoff(self));
+        audit(self, call, "tradeoff %.6f, was %.6f", tradeoff, beamd_core_default_tradeoff(self));
         change_default(self, tradeoff);
     } else if (message->remove) {
-        audit(call, "follows the default, was %.6f", beamd_core_tradeoff(self, cluster));
+        audit(self, call, "follows the default, was %.6f", beamd_core_tradeoff(self, cluster));
         cluster->has_preference = false;
     } else {
-        audit(call, "tradeoff %.6f, was %.6f", tradeoff, beamd_core_tradeoff(self, cluster));
+        audit(self, call, "tradeoff %.6f, was %.6f", tradeoff, beamd_core_tradeoff(self, cluster));
         cluster->has_preference = true;
         cluster->tradeoff = tradeoff;
     }
@@ -152,7 +154,7 @@ static void handle_config(beamd_core *self, const beamd_call *call, bool reload,
     Beamd__ConfigReply reply = BEAMD__CONFIG_REPLY__INIT;
     beam_wire_error err;
     if (reload && !check_only) {
-        audit(call, "reload of the configuration");
+        audit(self, call, "reload of the configuration");
     }
     if (self->act.config(self->act.arg, reload, check_only, &reply, &err) < 0) {
         beamd_core_refuse(self, call, &err);
@@ -170,7 +172,7 @@ static void handle_log_level(beamd_core *self, const beamd_call *call,
         beamd_core_refuse(self, call, &err);
         return;
     }
-    audit(call, "level %s", message->level);
+    audit(self, call, "level %s", message->level);
     beamd_core_ack(self, call);
 }
 
@@ -191,7 +193,7 @@ void beamd_core_control(beamd_core *self, const beamd_call *call, const Protobuf
         beamd_core_model_get(self, call);
         break;
     case BEAM_WIRE_MODEL_RELOAD:
-        audit(call, "model file %s", ((const Beamd__ModelReload *)message)->file);
+        audit(self, call, "model file %s", ((const Beamd__ModelReload *)message)->file);
         beamd_core_model_reload(self, call, (const Beamd__ModelReload *)message);
         break;
     case BEAM_WIRE_FRONT_REQUEST:
@@ -207,7 +209,7 @@ void beamd_core_control(beamd_core *self, const beamd_call *call, const Protobuf
         handle_log_level(self, call, (const Beamd__LogLevelSet *)message);
         break;
     case BEAM_WIRE_DRAIN:
-        audit(call, "drain");
+        audit(self, call, "drain");
         beamd_core_ack(self, call);
         self->act.drain(self->act.arg);
         break;

@@ -10,6 +10,12 @@ enum {
     BEAMD_BATCHES_MAX = 64 + BEAMD_LOST_MAX
 };
 
+/* What a ClusterStatus points to. */
+typedef struct beamd_status_preferences {
+    Beamd__Preference unnamed, u[BEAM_WIRE_MAX_PREFERENCES];
+    Beamd__NamedPreference named[BEAM_WIRE_MAX_PREFERENCES], *at[BEAM_WIRE_MAX_PREFERENCES];
+} beamd_status_preferences;
+
 struct beamd_core {
     const beamd_config *config;
     beamd_actions act;
@@ -51,7 +57,7 @@ struct beamd_core {
     unsigned char *scratch; /* an answer's messages while it is packed; grows at registrations */
     size_t scratch_bytes;
     Beamd__ClusterStatus *status; /* [clusters_max] */
-    Beamd__Preference *status_preference;
+    beamd_status_preferences *status_room;
     Beamd__ClusterStatus **status_at;
     uint64_t messages_received, solutions_sent, errors_sent;
 };

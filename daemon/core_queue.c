@@ -125,7 +125,6 @@ void beamd_core_enqueue(beamd_core *self, beamd_cluster *c, const beamd_request 
         beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_BUSY, "subbands",
                        "kept; %d updates of other subbands are waiting already",
                        BEAMD_PENDING_MAX);
-        self->metrics.shed++;
         beamd_core_refuse_request(self, c, request, &err);
         return;
     }
@@ -179,7 +178,6 @@ void beamd_core_finish(beamd_core *self, beamd_cluster *c)
         if (bands_empty(&c->failed)) {
             beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_BUSY, NULL,
                            "kept; no beams by the deadline, and none of before to hold");
-            self->metrics.shed++;
         } else {
             beamd_engine_error(&err, &c->failure);
         }

@@ -286,6 +286,7 @@ static bool allowed(beamd_core *self, const beamd_call *call)
                        "%s is not accepted on the %s socket", beam_wire_type_name(type),
                        here == PLACE_CSI ? "csi" : "control");
     } else if (!(rules[type].roles & call->peer.roles)) {
+        self->metrics.denied++;
         beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_FORBIDDEN, "type",
                        "%s is not allowed to this key", beam_wire_type_name(type));
     } else if (self->draining && !rules[type].when_draining) {

@@ -200,6 +200,15 @@ static void find_room(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
     }
 }
 
+static void note_health(beamd_core *self, Beamd__Backend backend, beamd_health before)
+{
+    const beamd_health now = self->backend[backend].health;
+    if (now != before) {
+        self->metrics.backend_transitions[backend][now]++;
+        self->metrics.backend_retries[backend] += now == BEAMD_HEALTH_PROBING;
+    }
+}
+
 /* Hands the batch to a thread. False: none takes it, and its work is open again. */
 static bool submit_batch(beamd_core *self, beamd_batch *batch)
 {
@@ -216,10 +225,10 @@ static bool submit_batch(beamd_core *self, beamd_batch *batch)
         beamd_model_release(&batch->model);
         return false;
     }
+    const beamd_health before = self->backend[batch->backend].health;
     beamd_health_begin(&self->backend[batch->backend], self->now_ns);
+    note_health(self, batch->backend, before);
     self->backend[batch->backend].problems += batch->problems;
-    self->metrics.batches++;
-    self->metrics.batch_problems += batch->problems;
     self->away[self->away_count++] = batch;
     self->jobs[batch->crew]++;
     return true;
@@ -340,7 +349,6 @@ static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
         note_failures(c, task);
     }
     beamd_cluster_take(c, task, c->last);
-    self->metrics.late_results += !in_time;
     for (int i = 0; in_time && i < task->subbands; i++) {
         beamd_bands_add(&c->done, task->subband[i]);
     }
@@ -403,7 +411,10 @@ static void end_health(beamd_core *self, beamd_batch *batch, bool lost)
     beamd_backend_health *backend = &self->backend[batch->backend];
     /* slow: given out when there was time enough by its own measure, back after the deadline */
     const bool slow = self->now_ns > batch->deadline_ns;
-    if (beamd_health_end(backend, self->now_ns, lost || slow || batch->failed, &rule)) {
+    const beamd_health before = backend->health;
+    const bool changed = beamd_health_end(backend, self->now_ns, lost || slow || batch->failed, &rule);
+    note_health(self, batch->backend, before);
+    if (changed) {
         BEAMD_LOG(backend->health == BEAMD_HEALTH_GOOD ? BEAMD_LOG_NOTICE : BEAMD_LOG_WARNING,
                   "event=backend backend=%d health=%s failures=%llu why=%s", (int)batch->backend,
                   beamd_health_text(backend->health), (unsigned long long)backend->failures,
@@ -432,6 +443,8 @@ void beamd_core_batch_done(beamd_core *self, beamd_batch *batch)
     batch_back(self, batch);
     self->jobs[batch->crew]--;
     if (!lost) {
+        beamd_metrics_count_batch(&self->metrics, batch->backend, batch->problems,
+                                  batch->checked_ns - batch->start_ns, batch->failed);
         learn(self, batch);
         end_health(self, batch, false);
     }
@@ -481,7 +494,7 @@ static void rescue(beamd_core *self, beamd_cluster *c)
         return;
     }
     self->rescue_away = true;
-    self->metrics.hedges++;
+    self->metrics.rescues_started++;
     /* narrowband: one try; wideband: the next slots when these are back */
     c->hedged = c->subbands <= task->slots;
 }
@@ -554,6 +567,7 @@ static void give_up(beamd_core *self, beamd_batch *batch)
     atomic_store_explicit(&batch->lost, true, memory_order_relaxed);
     self->lost_count++;
     self->metrics.threads_lost++;
+    self->metrics.threads_replaced++;
     BEAMD_LOG(BEAMD_LOG_ERR, "event=thread_lost replaced=1 lost=%u tasks=%u", self->lost_count,
               batch->tasks);
     end_health(self, batch, true);

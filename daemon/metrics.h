@@ -12,7 +12,7 @@
 
 enum {
     BEAMD_REQUEST_TYPES = 18,   /* beam_wire_type of requests; 0: unknown */
-    BEAMD_ERROR_CODES = 15,     /* Beamd__ErrorCode */
+    BEAMD_ERROR_CODES = 16,     /* Beamd__ErrorCode */
     BEAMD_METHODS = 5,          /* Beamd__Method */
     BEAMD_SOLVE_STATUSES = 4,   /* Beamd__SolveStatus */
     BEAMD_FALLBACK_REASONS = 8, /* beamd_fallback */

@@ -1,4 +1,4 @@
-/* Steps without sockets: runtime directory and lock, service manager, loop, threads, core. */
+/* Steps without sockets: runtime directory and lock, service manager, loop, core, model. */
 #include "service.h"
 
 #include <errno.h>
@@ -13,8 +13,6 @@
 #include <unistd.h>
 
 #include "clock.h"
-
-enum { BACKGROUND_NICENESS = 15, JOIN_MS = 2000 };
 
 beamd_log_level beamd_service_log_level(const beamd_config *config)
 {
@@ -137,9 +135,9 @@ void beamd_loop_stop(beamd_service *self)
 
 bool beamd_core_start(beamd_service *self, char *why, size_t size)
 {
-    beamd_core_io io = beamd_service_io;
-    io.arg = self;
-    self->core = beamd_core_create(&self->config, &io, beamd_clock_ns());
+    beamd_actions actions = beamd_service_actions;
+    actions.arg = self;
+    self->core = beamd_core_create(&self->config, &actions, beamd_clock_ns());
     if (!self->core) {
         snprintf(why, size, "out of memory");
     }
@@ -180,85 +178,10 @@ void beamd_model_stop(beamd_service *self)
     (void)self; /* the core's, freed with it: jobs may still hold it */
 }
 
-static void reap(beamd_service *self, beamd_pool *pool)
+void beamd_service_step(beamd_service *self, const beamd_event *event)
 {
-    beamd_job *job;
-    beamd_pool_acknowledge(pool);
-    while ((job = beamd_pool_reap(pool)) != NULL) {
-        beamd_core_done(self->core, beamd_clock_ns(), job);
+    const uint64_t next_ns = beamd_core_step(self->core, beamd_clock_ns(), event);
+    if (self->wake) {
+        (void)beamd_watch_arm(self->wake, next_ns); /* on failure the timer of 20 ms does it */
     }
-}
-
-static void solvers_event(void *arg, int events)
-{
-    beamd_service *self = arg;
-    (void)events;
-    reap(self, self->solvers);
-}
-
-static void background_event(void *arg, int events)
-{
-    beamd_service *self = arg;
-    (void)events;
-    reap(self, self->background);
-}
-
-static void readers_event(void *arg, int events)
-{
-    beamd_service *self = arg;
-    (void)events;
-    reap(self, self->readers);
-}
-
-bool beamd_pools_start(beamd_service *self, char *why, size_t size)
-{
-    const beamd_pool_options solve = {.name = "solve",
-                                      .threads = (unsigned)self->config.workers,
-                                      .spin_us = &self->config.spin_us};
-    const beamd_pool_options refresh = {
-        .name = "refresh", .threads = 1, .niceness = BACKGROUND_NICENESS};
-    const beamd_pool_options read = {.name = "read", .threads = 1, .niceness = BACKGROUND_NICENESS};
-    self->solvers = beamd_pool_create(&solve, why, size);
-    self->background = self->solvers ? beamd_pool_create(&refresh, why, size) : NULL;
-    self->readers = self->background ? beamd_pool_create(&read, why, size) : NULL;
-    if (!self->readers) {
-        return false;
-    }
-    self->solved =
-        beamd_watch_io(self->loop, beamd_pool_fd(self->solvers), BEAMD_READ, solvers_event, self);
-    self->refreshed = beamd_watch_io(self->loop, beamd_pool_fd(self->background), BEAMD_READ,
-                                     background_event, self);
-    self->was_read =
-        beamd_watch_io(self->loop, beamd_pool_fd(self->readers), BEAMD_READ, readers_event, self);
-    if (!self->solved || !self->refreshed || !self->was_read) {
-        snprintf(why, size, "out of memory");
-        return false;
-    }
-    return true;
-}
-
-/* Jobs under way work in the core's memory: they are told to end, waited for and taken back. One
- * that does not end keeps that memory, so nothing of it may be freed: the process ends here.
- * Sockets are closed by now, and the kernel releases the lock. */
-void beamd_pools_stop(beamd_service *self)
-{
-    beamd_core_abandon(self->core, beamd_clock_ns());
-    beamd_watch_destroy(&self->solved);
-    beamd_watch_destroy(&self->refreshed);
-    beamd_watch_destroy(&self->was_read);
-    beamd_pool *const pools[] = {self->solvers, self->background, self->readers};
-    for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++) {
-        if (pools[i]) {
-            const unsigned stuck = beamd_pool_join(pools[i], JOIN_MS);
-            reap(self, pools[i]);
-            if (stuck > 0) {
-                BEAMD_LOG(BEAMD_LOG_ERR, "event=threads_stuck count=%u limit_ms=%d", stuck,
-                          (int)JOIN_MS);
-                _exit(EXIT_FAILURE);
-            }
-        }
-    }
-    beamd_pool_destroy(&self->solvers);
-    beamd_pool_destroy(&self->background);
-    beamd_pool_destroy(&self->readers);
 }

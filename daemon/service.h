@@ -19,15 +19,16 @@ typedef struct beamd_service {
     int lock_fd;
     beamd_notify notify;
     beamd_loop *loop;
-    beamd_watch *on_term, *on_int, *on_hup, *tick, *watchdog, *drain_limit;
-    beamd_pool *solvers, *background, *readers;
-    beamd_watch *solved, *refreshed, *was_read;
+    beamd_watch *on_term, *on_int, *on_hup, *wake, *tick, *watchdog, *drain_limit;
+    beamd_pool *pool[BEAMD_CREWS];
+    beamd_watch *done[BEAMD_CREWS];
     beamd_core *core;
     beamd_zmq *zmq;
     beamd_zsock *csi, *beams, *control;
     beamd_http *http;
     beamd_cluster_gauge *gauges; /* [clusters_max] */
     bool draining, abandoned;
+    bool drain_wanted, reread_wanted; /* by a message: done after the step under way */
 } beamd_service;
 
 typedef struct beamd_step {
@@ -38,27 +39,45 @@ typedef struct beamd_step {
 } beamd_step;
 
 /* service.c */
+/* One event to the core, and the timer set to when it wants to be called again. */
+void beamd_service_step(beamd_service *self, const beamd_event *event);
 bool beamd_directory_start(beamd_service *self, char *why, size_t size);
 void beamd_directory_stop(beamd_service *self);
 bool beamd_notify_start(beamd_service *self, char *why, size_t size);
 void beamd_notify_stop(beamd_service *self);
 bool beamd_loop_start(beamd_service *self, char *why, size_t size);
 void beamd_loop_stop(beamd_service *self);
-bool beamd_pools_start(beamd_service *self, char *why, size_t size);
-void beamd_pools_stop(beamd_service *self);
 bool beamd_core_start(beamd_service *self, char *why, size_t size);
 void beamd_core_stop(beamd_service *self);
 bool beamd_model_start(beamd_service *self, char *why, size_t size);
 void beamd_model_stop(beamd_service *self);
+/* service_threads.c */
+bool beamd_pools_start(beamd_service *self, char *why, size_t size);
+void beamd_pools_stop(beamd_service *self);
+unsigned beamd_service_free_threads(void *arg, beamd_crew crew);
+bool beamd_service_submit(void *arg, beamd_crew crew, beamd_job *job);
+bool beamd_service_replace_thread(void *arg, beamd_crew crew, const beamd_job *job);
+/* service_control.c */
+int beamd_service_config(void *arg, bool reload, bool check_only, Beamd__ConfigReply *reply,
+                         beam_wire_error *err);
+int beamd_service_set_log_level(void *arg, const char *level, beam_wire_error *err);
+/* Keys of tcp peers: read and checked with the configuration, taken over with it. */
+bool beamd_service_check_keys(beamd_service *self, const beamd_config *fresh,
+                              beamd_config_error *err);
+bool beamd_service_reload_keys(beamd_service *self, beamd_config_error *err);
+/* As SIGHUP. */
+void beamd_service_reload(beamd_service *self);
 /* service_sockets.c */
 bool beamd_sockets_start(beamd_service *self, char *why, size_t size);
 void beamd_sockets_stop(beamd_service *self);
 bool beamd_metrics_start(beamd_service *self, char *why, size_t size);
 void beamd_metrics_stop(beamd_service *self);
-extern const beamd_core_io beamd_service_io; /* arg: to be filled in */
+extern const beamd_actions beamd_service_actions; /* arg: to be filled in */
 /* service_events.c */
 bool beamd_events_start(beamd_service *self, char *why, size_t size);
 void beamd_events_stop(beamd_service *self);
+/* As SIGTERM. */
+void beamd_service_drain(void *arg);
 
 beamd_log_level beamd_service_log_level(const beamd_config *config);
 

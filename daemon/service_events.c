@@ -28,13 +28,14 @@ static void drain_over(void *arg)
         return;
     }
     BEAMD_LOG(BEAMD_LOG_WARNING, "event=drain_limit jobs=%u ready=%u", beamd_core_jobs(self->core),
-              beamd_core_ready(self->core));
+              beamd_core_waiting(self->core));
     self->abandoned = true;
-    beamd_core_abandon(self->core, beamd_clock_ns());
+    const beamd_event abandon = {.kind = BEAMD_EVENT_ABANDON};
+    beamd_service_step(self, &abandon);
     self->drain_limit = beamd_watch_timer(self->loop, ABANDON_MS, 0, drain_over, self);
 }
 
-static void begin_drain(void *arg)
+void beamd_service_drain(void *arg)
 {
     beamd_service *self = arg;
     if (self->draining) {
@@ -42,50 +43,49 @@ static void begin_drain(void *arg)
     }
     self->draining = true;
     BEAMD_LOG(BEAMD_LOG_NOTICE, "event=draining jobs=%u ready=%u", beamd_core_jobs(self->core),
-              beamd_core_ready(self->core));
+              beamd_core_waiting(self->core));
     beamd_notify_send(&self->notify, "STOPPING=1\nSTATUS=Draining");
-    beamd_core_drain(self->core);
+    /* not from within a step: the Drain message comes through one */
+    self->drain_wanted = true;
+    if (self->wake) {
+        (void)beamd_watch_arm(self->wake, 0);
+    }
     self->drain_limit =
         beamd_watch_timer(self->loop, (unsigned)self->config.drain_ms, 0, drain_over, self);
 }
 
 static void reload(void *arg)
 {
+    beamd_service_reload(arg);
+}
+
+/* The time that the core wanted. */
+static void wake(void *arg)
+{
     beamd_service *self = arg;
-    beamd_config_error err;
-    beamd_config fresh;
-    if (!self->config_path) {
-        BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reload_skipped why=\"started without a file\"");
-        beamd_core_reread_model(self->core);
-        return;
+    const beamd_event model = {.kind = BEAMD_EVENT_MODEL};
+    beamd_event event = {.kind = self->drain_wanted ? BEAMD_EVENT_DRAIN : BEAMD_EVENT_TIME};
+    self->drain_wanted = false;
+    if (self->reread_wanted) {
+        self->reread_wanted = false;
+        beamd_service_step(self, &model);
     }
-    beamd_config_default(&fresh);
-    if (!beamd_config_read(&fresh, self->config_path, &err) ||
-        !beamd_config_parse(&fresh, "command line", self->settings, self->settings_bytes, &err) ||
-        !beamd_config_resolve(&fresh, &err)) {
-        BEAMD_LOG(BEAMD_LOG_ERR, "event=reload_refused why=\"%s\"", err.text);
-        return;
-    }
-    const char *first = "";
-    const int fixed = beamd_config_reload(&self->config, &fresh, &first);
-    beamd_log_setup(beamd_service_log_level(&self->config), (unsigned)self->config.log_per_second);
-    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reloaded need_restart=%d first=%s", fixed, first);
-    beamd_core_reread_model(self->core);
+    beamd_service_step(self, &event);
+    end_if_idle(self);
 }
 
 static void tick(void *arg)
 {
     beamd_service *self = arg;
-    beamd_core_tick(self->core, beamd_clock_ns());
-    end_if_idle(self);
+    wake(self);
 }
 
 static void feed_watchdog(void *arg)
 {
     beamd_service *self = arg;
     const uint64_t now_ns = beamd_clock_ns(), stall_ns = (uint64_t)self->config.stall_ms * 1000000u;
-    if (!beamd_pool_alive(self->solvers, now_ns, stall_ns) ||
-        !beamd_pool_alive(self->background, now_ns, stall_ns)) {
+    if (!beamd_pool_alive(self->pool[BEAMD_CREW_SOLVE], now_ns, stall_ns) ||
+        !beamd_pool_alive(self->pool[BEAMD_CREW_BACKGROUND], now_ns, stall_ns)) {
         BEAMD_LOG(BEAMD_LOG_ERR, "event=solver_stalled limit_ms=%lld", self->config.stall_ms);
         return;
     }
@@ -97,11 +97,12 @@ static void feed_watchdog(void *arg)
 
 bool beamd_events_start(beamd_service *self, char *why, size_t size)
 {
-    self->on_term = beamd_watch_signal(self->loop, SIGTERM, begin_drain, self);
-    self->on_int = beamd_watch_signal(self->loop, SIGINT, begin_drain, self);
+    self->on_term = beamd_watch_signal(self->loop, SIGTERM, beamd_service_drain, self);
+    self->on_int = beamd_watch_signal(self->loop, SIGINT, beamd_service_drain, self);
     self->on_hup = beamd_watch_signal(self->loop, SIGHUP, reload, self);
     self->tick = beamd_watch_timer(self->loop, TICK_MS, TICK_MS, tick, self);
-    bool good = self->on_term && self->on_int && self->on_hup && self->tick;
+    self->wake = beamd_watch_deadline(self->loop, wake, self);
+    bool good = self->wake && self->on_term && self->on_int && self->on_hup && self->tick;
     if (good && self->notify.watchdog_us > 0) {
         const uint64_t half_ms = self->notify.watchdog_us / 2000u;
         const unsigned every_ms = half_ms < 1 ? 1 : half_ms > 60000 ? 60000 : (unsigned)half_ms;
@@ -123,6 +124,7 @@ void beamd_events_stop(beamd_service *self)
     beamd_watch_destroy(&self->drain_limit);
     beamd_watch_destroy(&self->watchdog);
     beamd_watch_destroy(&self->tick);
+    beamd_watch_destroy(&self->wake);
     beamd_watch_destroy(&self->on_hup);
     beamd_watch_destroy(&self->on_int);
     beamd_watch_destroy(&self->on_term);

@@ -36,50 +36,28 @@ static bool io_publish(void *arg, const void *topic, size_t topic_bytes, const u
     return self->beams && beamd_zsock_send(self->beams, frames, 2);
 }
 
-static bool io_can_solve(void *arg)
-{
-    const beamd_service *self = arg;
-    return beamd_pool_busy(self->solvers) < beamd_pool_workers(self->solvers);
-}
-
-static bool io_solve(void *arg, beamd_job *job)
-{
-    beamd_service *self = arg;
-    return beamd_pool_submit(self->solvers, job);
-}
-
-static bool io_can_refresh(void *arg)
-{
-    const beamd_service *self = arg;
-    return beamd_pool_busy(self->background) < beamd_pool_workers(self->background);
-}
-
-static bool io_refresh(void *arg, beamd_job *job)
-{
-    beamd_service *self = arg;
-    return beamd_pool_submit(self->background, job);
-}
-
-static bool io_read_model(void *arg, beamd_job *job)
-{
-    beamd_service *self = arg;
-    return beamd_pool_submit(self->readers, job);
-}
-
-const beamd_core_io beamd_service_io = {.clock_ns = io_clock,
-                                        .reply = io_reply,
-                                        .publish = io_publish,
-                                        .can_solve = io_can_solve,
-                                        .solve = io_solve,
-                                        .can_refresh = io_can_refresh,
-                                        .refresh = io_refresh,
-                                        .read_model = io_read_model};
+const beamd_actions beamd_service_actions = {.clock_ns = io_clock,
+                                             .reply = io_reply,
+                                             .publish = io_publish,
+                                             .free_threads = beamd_service_free_threads,
+                                             .submit = beamd_service_submit,
+                                             .replace_thread = beamd_service_replace_thread,
+                                             .config = beamd_service_config,
+                                             .log_level = beamd_service_set_log_level,
+                                             .drain = beamd_service_drain};
 
 static void take(beamd_service *self, beamd_channel channel, const beamd_message *message)
 {
-    beamd_core_message(self->core, beamd_clock_ns(), channel, message->frame[0].data,
-                       message->frame[0].bytes, message->frame[1].data, message->frame[1].bytes,
-                       message->count - 1);
+    const beamd_event event = {.kind = BEAMD_EVENT_MESSAGE,
+                               .channel = channel,
+                               .peer = {.identity = message->frame[0].data,
+                                        .identity_bytes = message->frame[0].bytes,
+                                        .roles = BEAMD_ROLE_ALL,
+                                        .user = "local"},
+                               .frame = message->frame[1].data,
+                               .bytes = message->frame[1].bytes,
+                               .frames = message->count - 1};
+    beamd_service_step(self, &event);
 }
 
 static void csi_message(void *arg, const beamd_message *message)
@@ -99,7 +77,10 @@ static void beams_message(void *arg, const beamd_message *message)
     beamd_service *self = arg;
     const unsigned char *data = message->frame[0].data;
     if (message->count == 1 && message->frame[0].bytes >= 1 && data[0] == 1) {
-        beamd_core_subscribed(self->core, data + 1, message->frame[0].bytes - 1);
+        const beamd_event event = {.kind = BEAMD_EVENT_SUBSCRIBED,
+                                   .frame = data + 1,
+                                   .bytes = message->frame[0].bytes - 1};
+        beamd_service_step(self, &event);
     }
 }
 

@@ -1,0 +1,159 @@
+/* What operators change outside the core: the configuration and the log level. */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "service.h"
+
+enum { KEYS = BEAM_WIRE_MAX_CONFIG_KEYS };
+
+/* A reply under construction; texts are copied because a reload changes what they came from. */
+typedef struct reply_room {
+    Beamd__ConfigKey key[KEYS], changed[KEYS];
+    Beamd__ConfigKey *key_at[KEYS], *changed_at[KEYS];
+    char *restart_at[KEYS];
+    beamd_config_setting setting[KEYS];
+    char new_value[KEYS][BEAMD_CONFIG_VALUE_BYTES];
+    size_t changes, restarts;
+} reply_room;
+
+/* protobuf-c's texts are not const; packing does not change them. */
+static char *text_of(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+static void put_setting(Beamd__ConfigKey *key, const beamd_config_setting *from)
+{
+    beamd__config_key__init(key);
+    key->name = text_of(from->name);
+    key->value = text_of(from->value);
+    key->fallback = text_of(from->fallback);
+    key->reloadable = from->reloadable;
+    key->unit = text_of(from->unit);
+}
+
+static void note_change(void *arg, const char *name, const char *old_value, const char *new_value,
+                        bool reloadable)
+{
+    reply_room *room = arg;
+    (void)old_value;
+    if (room->changes == KEYS) {
+        return; /* there are not so many keys: a static assertion of the table's size */
+    }
+    Beamd__ConfigKey *key = &room->changed[room->changes];
+    char *value = room->new_value[room->changes];
+    snprintf(value, BEAMD_CONFIG_VALUE_BYTES, "%s", new_value);
+    beamd__config_key__init(key);
+    key->name = text_of(name);
+    key->value = value;
+    key->reloadable = reloadable;
+    room->changed_at[room->changes++] = key;
+    if (!reloadable) {
+        room->restart_at[room->restarts++] = text_of(name);
+    }
+}
+
+/* The file and the command line over the defaults. */
+static bool read_fresh(beamd_service *self, beamd_config *fresh, beamd_config_error *err)
+{
+    beamd_config_default(fresh);
+    return beamd_config_read(fresh, self->config_path, err) &&
+           beamd_config_parse(fresh, "command line", self->settings, self->settings_bytes, err) &&
+           beamd_config_resolve(fresh, err) && beamd_service_check_keys(self, fresh, err);
+}
+
+/* All of it is taken over, or nothing. What changed goes to `room` and to the log. */
+static bool take_over(beamd_service *self, bool check_only, reply_room *room,
+                      beamd_config_error *err)
+{
+    static beamd_config fresh;
+    if (!self->config_path) {
+        self->reread_wanted |= !check_only; /* the model's file may have changed all the same */
+        return true;
+    }
+    if (!read_fresh(self, &fresh, err)) {
+        return false;
+    }
+    (void)beamd_config_changes(&self->config, &fresh, note_change, room);
+    if (check_only) {
+        return true;
+    }
+    for (size_t k = 0; k < room->changes; k++) {
+        BEAMD_LOG(BEAMD_LOG_NOTICE, "event=config_changed key=%s value=\"%s\" needs_restart=%d",
+                  room->changed[k].name, room->changed[k].value, !room->changed[k].reloadable);
+    }
+    const char *first = "";
+    const int fixed = beamd_config_reload(&self->config, &fresh, &first);
+    beamd_log_setup(beamd_service_log_level(&self->config), (unsigned)self->config.log_per_second);
+    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reloaded changed=%zu need_restart=%d first=%s",
+              room->changes, fixed, first);
+    self->reread_wanted = true;
+    return beamd_service_reload_keys(self, err);
+}
+
+static void wake_soon(beamd_service *self)
+{
+    if (self->reread_wanted && self->wake) {
+        (void)beamd_watch_arm(self->wake, 0); /* a step may be under way: after it */
+    }
+}
+
+void beamd_service_reload(beamd_service *self)
+{
+    static reply_room room;
+    beamd_config_error err;
+    beamd_metrics *metrics = beamd_core_metrics(self->core);
+    room.changes = room.restarts = 0;
+    if (take_over(self, false, &room, &err)) {
+        metrics->config_reloads++;
+    } else {
+        metrics->config_refusals++;
+        BEAMD_LOG(BEAMD_LOG_ERR, "event=reload_refused why=\"%s\"", err.text);
+    }
+    wake_soon(self);
+}
+
+int beamd_service_config(void *arg, bool reload, bool check_only, Beamd__ConfigReply *reply,
+                         beam_wire_error *err)
+{
+    static reply_room room;
+    beamd_service *self = arg;
+    beamd_config_error why;
+    beamd_metrics *metrics = beamd_core_metrics(self->core);
+    room.changes = room.restarts = 0;
+    if (reload && !take_over(self, check_only, &room, &why)) {
+        metrics->config_refusals++;
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "config", "%s", why.text);
+    }
+    metrics->config_reloads += reload && !check_only;
+    wake_soon(self);
+    reply->file = text_of(self->config_path ? self->config_path : "");
+    reply->keys = room.key_at;
+    for (int k = 0; k < KEYS && beamd_config_value(&self->config, k, &room.setting[k]); k++) {
+        put_setting(&room.key[k], &room.setting[k]);
+        room.key_at[reply->n_keys++] = &room.key[k];
+    }
+    reply->changed = room.changed_at;
+    reply->n_changed = room.changes;
+    reply->need_restart = room.restart_at;
+    reply->n_need_restart = room.restarts;
+    return 0;
+}
+
+/* Until the next reload of a file that says otherwise. */
+int beamd_service_set_log_level(void *arg, const char *level, beam_wire_error *err)
+{
+    beamd_service *self = arg;
+    static const char *const words[] = {"err", "warning", "notice", "info", "debug"};
+    for (size_t k = 0; k < sizeof words / sizeof words[0]; k++) {
+        if (strcmp(level, words[k]) == 0) {
+            snprintf(self->config.log_level, sizeof self->config.log_level, "%s", words[k]);
+            beamd_log_setup(beamd_service_log_level(&self->config),
+                            (unsigned)self->config.log_per_second);
+            return 0;
+        }
+    }
+    return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "level",
+                          "must be err, warning, notice, info or debug");
+}
