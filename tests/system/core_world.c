@@ -35,8 +35,18 @@ static void note(world *w, bool published, char peer, const unsigned char *frame
         const Beamd__Solution *solution = (Beamd__Solution *)message;
         s->csi_sequence = solution->csi_sequence;
         s->repeat = solution->repeat;
+        s->service = solution->service;
+        s->late = solution->late;
+        s->backend = solution->backend;
         s->tradeoff = beam_tradeoff_from_preference(
             (beam_preference){solution->preference->u1, solution->preference->u2});
+    } else if (header.type == BEAM_WIRE_SOLUTION_SET) {
+        const Beamd__SolutionSet *set = (Beamd__SolutionSet *)message;
+        s->csi_sequence = set->csi_sequence;
+        s->repeat = set->repeat;
+        s->service = set->service;
+        s->late = set->late;
+        s->solutions = set->n_solutions;
     }
 }
 
@@ -60,36 +70,73 @@ static bool world_publish(void *arg, const void *topic, size_t topic_bytes,
     return true;
 }
 
-static bool world_can_solve(void *arg)
+static unsigned world_free_threads(void *arg, beamd_crew crew)
 {
     const world *w = arg;
-    return w->jobs < w->threads;
+    switch (crew) {
+    case BEAMD_CREW_SOLVE:
+        return w->threads - w->jobs;
+    case BEAMD_CREW_RESCUE:
+        return w->rescue == NULL;
+    case BEAMD_CREW_BACKGROUND:
+        return w->refresh == NULL;
+    case BEAMD_CREW_READ:
+    case BEAMD_CREWS:
+        break;
+    }
+    return w->reading == NULL;
 }
 
-static bool world_solve(void *arg, beamd_job *job)
+static bool world_submit(void *arg, beamd_crew crew, beamd_job *job)
 {
     world *w = arg;
-    w->under_way[w->jobs++] = job;
+    assert_true(world_free_threads(w, crew) > 0);
+    if (crew == BEAMD_CREW_SOLVE) {
+        w->under_way[w->jobs++] = job;
+        return true;
+    }
+    beamd_job **at = crew == BEAMD_CREW_RESCUE       ? &w->rescue
+                     : crew == BEAMD_CREW_BACKGROUND ? &w->refresh
+                                                     : &w->reading;
+    *at = job;
     return true;
 }
 
-static bool world_can_refresh(void *arg)
-{
-    return ((world *)arg)->refresh == NULL;
-}
-
-static bool world_refresh(void *arg, beamd_job *job)
-{
-    ((world *)arg)->refresh = job;
-    return true;
-}
-
-static bool world_read_model(void *arg, beamd_job *job)
+static bool world_replace_thread(void *arg, beamd_crew crew, const beamd_job *job)
 {
     world *w = arg;
-    assert_null(w->reading);
-    w->reading = job;
-    return true;
+    assert_int_equal(crew, BEAMD_CREW_SOLVE);
+    for (unsigned k = 0; k < w->jobs; k++) {
+        if (w->under_way[k] == job) {
+            w->lost[w->lost_count++] = w->under_way[k];
+            w->under_way[k] = w->under_way[--w->jobs];
+            return true;
+        }
+    }
+    return false;
+}
+
+static int world_config(void *arg, bool reload, bool check_only, Beamd__ConfigReply *reply,
+                        beam_wire_error *err)
+{
+    (void)arg;
+    (void)reload;
+    (void)check_only;
+    (void)reply;
+    return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_UNSUPPORTED, NULL, "there is no file here");
+}
+
+static int world_log_level(void *arg, const char *level, beam_wire_error *err)
+{
+    (void)arg;
+    (void)level;
+    (void)err;
+    return 0;
+}
+
+static void world_drain(void *arg)
+{
+    ((world *)arg)->drain_asked = true;
 }
 
 world *world_new(unsigned threads)
@@ -99,17 +146,51 @@ world *world_new(unsigned threads)
     beamd_config_default(&w->config);
     w->config.deadline_us = 30000000; /* jobs run in this thread, on the real clock */
     w->config.deadline_max_ms = 60000;
+    w->config.batch_max = 1;
+    w->config.workers = threads;
+    w->roles = BEAMD_ROLE_ALL;
     w->threads = threads;
     beam_wire_arena_init(&w->arena, w->arena_memory, sizeof w->arena_memory);
-    const beamd_core_io io = {
-        w,           world_clock,       world_reply,   world_publish,   world_can_solve,
-        world_solve, world_can_refresh, world_refresh, world_read_model};
+    const beamd_actions actions = {.arg = w,
+                                   .clock_ns = world_clock,
+                                   .reply = world_reply,
+                                   .publish = world_publish,
+                                   .free_threads = world_free_threads,
+                                   .submit = world_submit,
+                                   .replace_thread = world_replace_thread,
+                                   .config = world_config,
+                                   .log_level = world_log_level,
+                                   .drain = world_drain};
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     w->now_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-    w->core = beamd_core_create(&w->config, &io, w->now_ns);
+    w->core = beamd_core_create(&w->config, &actions, w->now_ns);
     assert_non_null(w->core);
     return w;
+}
+
+void step(world *w, beamd_event_kind kind)
+{
+    const beamd_event event = {.kind = kind};
+    w->wake_ns = beamd_core_step(w->core, w->now_ns, &event);
+}
+
+void pass(world *w, uint64_t ns)
+{
+    w->now_ns += ns;
+    step(w, BEAMD_EVENT_TIME);
+}
+
+void subscribe(world *w, const char *prefix, size_t bytes)
+{
+    const beamd_event event = {.kind = BEAMD_EVENT_SUBSCRIBED, .frame = prefix, .bytes = bytes};
+    w->wake_ns = beamd_core_step(w->core, w->now_ns, &event);
+}
+
+void give_back(world *w, beamd_job *job)
+{
+    const beamd_event event = {.kind = BEAMD_EVENT_DONE, .job = job};
+    w->wake_ns = beamd_core_step(w->core, w->now_ns, &event);
 }
 
 void finish_one(world *w)
@@ -118,27 +199,37 @@ void finish_one(world *w)
     beamd_job *job = w->under_way[0];
     memmove(w->under_way, w->under_way + 1, --w->jobs * sizeof w->under_way[0]);
     job->run(job);
-    beamd_core_done(w->core, w->now_ns, job);
+    give_back(w, job);
+}
+
+void finish_at(world *w, beamd_job **at)
+{
+    beamd_job *job = *at;
+    assert_non_null(job);
+    *at = NULL;
+    job->run(job);
+    give_back(w, job);
 }
 
 void finish_reading(world *w)
 {
-    beamd_job *job = w->reading;
-    assert_non_null(job);
-    w->reading = NULL;
-    job->run(job);
-    beamd_core_done(w->core, w->now_ns, job);
+    finish_at(w, &w->reading);
 }
 
 void world_free(world *w)
 {
-    beamd_core_abandon(w->core, w->now_ns);
+    step(w, BEAMD_EVENT_ABANDON);
     while (w->jobs > 0) {
         finish_one(w);
     }
+    while (w->lost_count > 0) {
+        finish_at(w, &w->lost[--w->lost_count]);
+    }
+    if (w->rescue) {
+        finish_at(w, &w->rescue);
+    }
     if (w->refresh) {
-        w->refresh->run(w->refresh);
-        beamd_core_done(w->core, w->now_ns, w->refresh);
+        finish_at(w, &w->refresh);
     }
     if (w->reading) {
         finish_reading(w);
@@ -159,12 +250,19 @@ void deliver(world *w, char peer, unsigned type, const char *cluster, uint64_t s
     static unsigned char frame[FRAME_BYTES];
     size_t bytes = 0;
     beam_wire_error err;
-    const bool control = type == BEAM_WIRE_PREFERENCE_SET || type == BEAM_WIRE_STATUS_REQUEST ||
-                         type == BEAM_WIRE_MODEL_RELOAD;
+    const bool control =
+        type == BEAM_WIRE_PREFERENCE_SET || type == BEAM_WIRE_PREFERENCE_GET ||
+        type == BEAM_WIRE_STATUS_REQUEST || (type >= BEAM_WIRE_MODEL_GET && type < BEAM_WIRE_ACK);
     assert_int_equal(
         beam_wire_pack(type, cluster, sequence, message, frame, sizeof frame, &bytes, &err), 0);
-    beamd_core_message(w->core, w->now_ns, control ? BEAMD_CHANNEL_CONTROL : BEAMD_CHANNEL_CSI,
-                       &peer, 1, frame, bytes, 1);
+    const beamd_event event = {
+        .kind = BEAMD_EVENT_MESSAGE,
+        .channel = control ? BEAMD_CHANNEL_CONTROL : BEAMD_CHANNEL_CSI,
+        .peer = {.identity = &peer, .identity_bytes = 1, .roles = w->roles, .user = "test"},
+        .frame = frame,
+        .bytes = bytes,
+        .frames = 1};
+    w->wake_ns = beamd_core_step(w->core, w->now_ns, &event);
 }
 
 void deliver_registration(world *w, const char *cluster, const beam_scene *scene)

@@ -22,6 +22,10 @@ typedef struct sent {
     Beamd__ErrorCode code;
     bool repeat;
     double tradeoff;
+    Beamd__Service service;
+    Beamd__Backend backend;
+    bool late;
+    size_t solutions; /* of a set */
 } sent;
 
 typedef struct world {
@@ -31,7 +35,12 @@ typedef struct world {
     unsigned threads;
     beamd_job *under_way[8];
     unsigned jobs;
-    beamd_job *refresh, *reading;
+    beamd_job *rescue, *refresh, *reading;
+    beamd_job *lost[8]; /* of threads that were replaced */
+    unsigned lost_count;
+    uint64_t wake_ns; /* when the core wants to be called again */
+    unsigned roles;   /* of every peer */
+    bool drain_asked;
     sent log[LOG_MAX];
     unsigned count;
     bool peer_gone;
@@ -39,12 +48,21 @@ typedef struct world {
     beam_wire_arena arena;
 } world;
 
-/* threads: how many jobs may be under way. */
+/* threads: how many jobs may be under way. Batches of one problem, unless config says otherwise. */
 world *world_new(unsigned threads);
 /* Ends what is under way first. */
 void world_free(world *w);
 /* Runs and returns the oldest job. */
 void finish_one(world *w);
+/* One event without more to it. */
+void step(world *w, beamd_event_kind kind);
+/* Time goes on. */
+void pass(world *w, uint64_t ns);
+void subscribe(world *w, const char *prefix, size_t bytes);
+/* A job whose work is done. */
+void give_back(world *w, beamd_job *job);
+/* Runs and returns the job there. */
+void finish_at(world *w, beamd_job **at);
 /* Likewise the reading of a model. */
 void finish_reading(world *w);
 /* What went out last. */

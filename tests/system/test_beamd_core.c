@@ -53,7 +53,7 @@ static void the_earliest_deadline_goes_first(void **state)
     for (int k = 0; k < 4; k++) {
         deliver_csi(w, 'x', ids[k], scene, 1, deadline_us[k]);
     }
-    assert_int_equal(beamd_core_ready(w->core), 3);
+    assert_int_equal(beamd_core_waiting(w->core), 3);
     static const char *const order[] = {"first", "soon", "middle", "late"};
     for (int k = 0; k < 4; k++) {
         w->count = 0;
@@ -93,10 +93,10 @@ static void a_change_without_csi_is_solved_when_due(void **state)
     finish_one(w);
     deliver_targets(w, "c", scene, 2);
     w->count = 0;
-    beamd_core_tick(w->core, w->now_ns);
+    step(w, BEAMD_EVENT_TIME);
     assert_int_equal(w->jobs, 0);
     w->now_ns += (uint64_t)w->config.resolve_after_ms * 1000000u;
-    beamd_core_tick(w->core, w->now_ns);
+    step(w, BEAMD_EVENT_TIME);
     assert_int_equal(w->jobs, 1);
     finish_one(w);
     assert_int_equal(w->count, 1);
@@ -106,7 +106,7 @@ static void a_change_without_csi_is_solved_when_due(void **state)
     finish_one(w);
     w->now_ns += 10000000000u;
     w->refresh = (beamd_job *)w; /* the background is busy */
-    beamd_core_tick(w->core, w->now_ns);
+    step(w, BEAMD_EVENT_TIME);
     w->refresh = NULL;
     assert_int_equal(w->jobs, 0);
     world_free(w);
@@ -208,17 +208,16 @@ static void a_subscription_repeats_what_matches(void **state)
         }
     }
     w->count = 0;
-    beamd_core_subscribed(w->core, "c1", 3); /* with the zero byte */
+    subscribe(w, "c1", 3); /* with the zero byte */
     assert_int_equal(w->count, 1);
     assert_true(w->log[0].repeat && w->log[0].csi_sequence == 5 && w->log[0].sequence == 5);
     assert_string_equal(w->log[0].cluster, "c1");
-    beamd_core_subscribed(w->core, "c1", 2);
+    subscribe(w, "c1", 2);
     assert_int_equal(w->count, 3);
-    beamd_core_subscribed(w->core, "", 0);
+    subscribe(w, "", 0);
     assert_int_equal(w->count, 5);
-    beamd_core_subscribed(w->core, "d", 2);
-    beamd_core_subscribed(w->core,
-                          "no-such-cluster-with-a-name-as-long-as-a-name-may-be-and-more-x", 64);
+    subscribe(w, "d", 2);
+    subscribe(w, "no-such-cluster-with-a-name-as-long-as-a-name-may-be-and-more-x", 64);
     assert_int_equal(w->count, 5);
     world_free(w);
     test_scene_free(scene);
@@ -232,7 +231,7 @@ static void draining_answers_what_was_accepted(void **state)
     ready_cluster(w, "c", scene);
     deliver_csi(w, 'a', "c", scene, 1, 0);
     deliver_csi(w, 'b', "c", scene, 2, 0);
-    beamd_core_drain(w->core);
+    step(w, BEAMD_EVENT_DRAIN);
     assert_false(beamd_core_idle(w->core));
     deliver_csi(w, 'c', "c", scene, 3, 0);
     assert_int_equal(last(w)->code, BEAMD__ERROR_CODE__ERROR_DRAINING);
@@ -255,19 +254,19 @@ static void the_best_rate_is_refreshed_by_age(void **state)
     deliver_csi(w, 'a', "c", scene, 1, 0);
     finish_one(w);
     w->now_ns += age_ns;
-    beamd_core_tick(w->core, w->now_ns);
+    step(w, BEAMD_EVENT_TIME);
     assert_null(w->refresh); /* no newer CSI: nothing to gain */
     deliver_csi(w, 'a', "c", scene, 2, 0);
     finish_one(w);
-    beamd_core_tick(w->core, w->now_ns);
+    step(w, BEAMD_EVENT_TIME);
     assert_non_null(w->refresh);
     beamd_job *job = w->refresh;
     job->run(job);
     w->refresh = NULL;
-    beamd_core_done(w->core, w->now_ns, job);
+    give_back(w, job);
     assert_int_equal(beamd_core_metrics(w->core)->refreshes, 1);
     assert_int_equal(beamd_core_metrics(w->core)->refreshes_failed, 0);
-    beamd_core_tick(w->core, w->now_ns + age_ns);
+    pass(w, age_ns);
     assert_null(w->refresh);
     world_free(w);
     test_scene_free(scene);
@@ -285,7 +284,7 @@ static void csi_during_the_first_solve_makes_the_best_rate_old(void **state)
     finish_one(w);
     finish_one(w);
     w->now_ns += (uint64_t)w->config.ideal_refresh_ms * 1000000u;
-    beamd_core_tick(w->core, w->now_ns);
+    step(w, BEAMD_EVENT_TIME);
     assert_non_null(w->refresh);
     world_free(w);
     test_scene_free(scene);

@@ -119,7 +119,7 @@ static void a_reload_is_answered_while_draining(void **state)
     (void)state;
     world *w = world_new(1);
     deliver_reload(w, 'o', "/no/such/file", 1);
-    beamd_core_drain(w->core);
+    step(w, BEAMD_EVENT_DRAIN);
     deliver_reload(w, 'p', "/no/such/file", 2);
     assert_true(last(w)->peer == 'p' && last(w)->code == BEAMD__ERROR_CODE__ERROR_DRAINING);
     assert_false(beamd_core_idle(w->core));
