@@ -4,6 +4,15 @@
 #include <string.h>
 #include <time.h>
 
+enum {
+    USUAL_MESSAGE_BYTES = 256 << 10, /* of answers for which there is room from the start */
+    /* What a byte of an answer unfolds to, at most: block floating point of 8 bits, 25 bytes for 12
+       complex numbers, to 12 pairs of doubles, beside the bytes themselves; and what protobuf-c and
+       the public structs take for a user of an answer, which is less. */
+    UNFOLDING = 12,
+    ANSWER_SOCKETS = 1 << BEAMC_SOCKET_CSI | 1 << BEAMC_SOCKET_BEAMS | 1 << BEAMC_SOCKET_TELEMETRY
+};
+
 uint64_t beamc_now_ns(void)
 {
     struct timespec t;
@@ -58,22 +67,20 @@ beamc_code beamc_connect(beamc_client **out, const beamc_options *options, beamc
             "max_message_bytes is 4096 to 9 MiB, high_water at least 1, timeouts at least 0; "
             "start from beamc_options_default");
     }
-    /* Answers are widened to doubles beside what protobuf-c unpacks, hence twice the message.
-     * Untouched pages cost nothing. */
-    const size_t in_bytes = beam_wire_arena_bytes(3 * o.max_message_bytes);
     const size_t out_bytes = beam_wire_arena_bytes(o.max_message_bytes);
     beamc_client *client = calloc(1, sizeof *client);
-    unsigned char *memory = malloc(in_bytes + out_bytes);
+    unsigned char *memory = malloc(out_bytes); /* untouched pages cost nothing */
     if (!client || !memory) {
         free(client);
         free(memory);
         return beamc_fail(err, BEAMC_E_MEMORY, "no memory for a client");
     }
-    client->memory = memory;
     client->sequence = o.first_sequence ? o.first_sequence : realtime_us();
-    beam_wire_arena_init(&client->in, memory, in_bytes);
-    beam_wire_arena_init(&client->out, memory + in_bytes, out_bytes);
-    const beamc_code code = beamc_transport_create(&client->transport, &o, err);
+    beam_wire_arena_init(&client->out, memory, out_bytes);
+    beamc_code code = beamc_make_room(client, USUAL_MESSAGE_BYTES, err);
+    if (!code) {
+        code = beamc_transport_create(&client->transport, &o, err);
+    }
     if (code) {
         beamc_close(&client);
         return code;
@@ -93,9 +100,25 @@ void beamc_close(beamc_client **client_p)
         free(client->stash[k].frame);
     }
     free(client->popped);
-    free(client->memory);
+    free(client->in.memory);
+    free(client->out.memory);
     free(client);
     *client_p = NULL;
+}
+
+beamc_code beamc_make_room(beamc_client *client, size_t bytes, beamc_error *err)
+{
+    const size_t needed = beam_wire_arena_bytes(UNFOLDING * bytes);
+    if (needed > client->in.size) {
+        unsigned char *memory = malloc(needed);
+        if (!memory) {
+            return beamc_fail(err, BEAMC_E_MEMORY, "no memory for an answer of %zu bytes", bytes);
+        }
+        free(client->in.memory);
+        beam_wire_arena_init(&client->in, memory, needed);
+    }
+    beam_wire_arena_reset(&client->in);
+    return BEAMC_OK;
 }
 
 beamc_code beamc_send_message(beamc_client *client, beamc_socket which, unsigned type,
@@ -180,9 +203,12 @@ beamc_code beamc_receive(beamc_client *client, int timeout_ms, beamc_answer *ans
     }
     const uint64_t start = beamc_now_ns();
     for (;;) {
-        for (int which = BEAMC_SOCKET_CSI; which <= BEAMC_SOCKET_BEAMS; which++) {
+        for (int which = 0; which < BEAMC_SOCKETS; which++) {
             const unsigned char *frame;
             size_t bytes;
+            if (!(ANSWER_SOCKETS & 1u << which)) {
+                continue;
+            }
             const beamc_code code = beamc_transport_receive(client->transport, (beamc_socket)which,
                                                             &frame, &bytes, err);
             if (code == BEAMC_OK) {
@@ -192,9 +218,8 @@ beamc_code beamc_receive(beamc_client *client, int timeout_ms, beamc_answer *ans
                 return code;
             }
         }
-        const beamc_code code = beamc_transport_wait(
-            client->transport, 1u << BEAMC_SOCKET_CSI | 1u << BEAMC_SOCKET_BEAMS,
-            remaining_ms(timeout_ms, start), err);
+        const beamc_code code = beamc_transport_wait(client->transport, ANSWER_SOCKETS,
+                                                     remaining_ms(timeout_ms, start), err);
         if (code) {
             return code;
         }
@@ -282,7 +307,10 @@ static beamc_code control_answer(beamc_client *client, uint64_t sequence, int ti
             continue;
         }
         beam_wire_error wire;
-        beam_wire_arena_reset(&client->in);
+        code = beamc_make_room(client, bytes, err);
+        if (code) {
+            return code;
+        }
         if (beam_wire_unpack(header, message, &client->in, frame, bytes, &wire) < 0) {
             return beamc_fail_wire(err, BEAMC_E_PROTOCOL, &wire);
         }
@@ -341,7 +369,17 @@ static beamc_code subscription(beamc_client *client, const char *cluster, bool o
             "a subscription needs a client and a cluster id of 1 to 63 letters, digits, '.', '_' "
             "or '-'");
     }
-    return beamc_transport_subscribe(client->transport, topic, bytes, on, err);
+    return beamc_transport_subscribe(client->transport, BEAMC_SOCKET_BEAMS, topic, bytes, on, err);
+}
+
+static beamc_code telemetry(beamc_client *client, bool on, beamc_error *err)
+{
+    static const char topic[] = BEAM_WIRE_TELEMETRY_TOPIC;
+    if (!client) {
+        return beamc_fail(err, BEAMC_E_ARGUMENT, "client must not be NULL");
+    }
+    return beamc_transport_subscribe(client->transport, BEAMC_SOCKET_TELEMETRY,
+                                     (const unsigned char *)topic, sizeof topic - 1, on, err);
 }
 
 beamc_code beamc_subscribe(beamc_client *client, const char *cluster, beamc_error *err)
@@ -352,4 +390,14 @@ beamc_code beamc_subscribe(beamc_client *client, const char *cluster, beamc_erro
 beamc_code beamc_unsubscribe(beamc_client *client, const char *cluster, beamc_error *err)
 {
     return subscription(client, cluster, false, err);
+}
+
+beamc_code beamc_subscribe_telemetry(beamc_client *client, beamc_error *err)
+{
+    return telemetry(client, true, err);
+}
+
+beamc_code beamc_unsubscribe_telemetry(beamc_client *client, beamc_error *err)
+{
+    return telemetry(client, false, err);
 }

@@ -17,15 +17,18 @@ typedef struct beamc_stashed {
 
 struct beamc_client {
     beamc_transport *transport;
-    uint64_t sequence; /* of the next request */
-    beam_wire_arena in, out;
-    void *memory;
+    uint64_t sequence;  /* of the next request */
+    beam_wire_arena in; /* the answer last decoded; grows with the messages that come */
+    beam_wire_arena out;
     beamc_stashed stash[BEAMC_STASH]; /* oldest first */
     size_t stashed;
     unsigned char *popped; /* frame taken from the stash last, alive while its answer is */
     uint64_t dropped;
-    beamc_solution solution;
 };
+
+/* Room in an arena of the client for `count` objects, NULL when there is none. */
+#define BEAMC_TAKE(arena, type, count)                                                             \
+    ((type *)beam_wire_arena_take((arena), sizeof(type) * (count)))
 
 uint64_t beamc_now_ns(void);
 
@@ -43,10 +46,20 @@ beamc_code beamc_control(beamc_client *client, unsigned type, const char *cluste
                          const ProtobufCMessage *message, int timeout_ms, unsigned reply_type,
                          const ProtobufCMessage **reply, beamc_error *err);
 
-/* Frame -> answer. `client->in` is reset first. */
+/* Empties client->in and makes it large enough for what a frame of so many bytes unfolds to. */
+beamc_code beamc_make_room(beamc_client *client, size_t bytes, beamc_error *err);
+
+/* Frame -> answer, in client->in. */
 beamc_code beamc_decode_answer(beamc_client *client, const unsigned char *frame, size_t bytes,
                                beamc_socket from, beamc_answer *answer, beamc_error *err);
 void beamc_decode_refusal(const Beamd__Error *refusal, beamc_error *out);
 beamc_preference beamc_decode_preference(const Beamd__Preference *preference);
+/* Into client->in; *out NULL when count is 0. BEAMC_E_PROTOCOL: no room. */
+beamc_code beamc_decode_named(beamc_client *client, Beamd__NamedPreference *const *list,
+                              size_t count, const beamc_named_preference **out, beamc_error *err);
+beamc_code beamc_decode_clusters(beamc_client *client, Beamd__ClusterStatus *const *list,
+                                 size_t count, const beamc_cluster_status **out, beamc_error *err);
+beamc_code beamc_decode_telemetry(beamc_client *client, const Beamd__Telemetry *message,
+                                  const beamc_telemetry **out, beamc_error *err);
 
 #endif

@@ -6,9 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define IN(client, type, count)                                                                    \
-    ((type *)beam_wire_arena_take(&(client)->in, sizeof(type) * (count)))
-
 void beamc_decode_refusal(const Beamd__Error *refusal, beamc_error *out)
 {
     *out = (beamc_error){.code = BEAMC_E_REFUSED,
@@ -33,7 +30,7 @@ static beamc_code missing_memory(beamc_error *err)
 static beamc_code decode_users(beamc_client *client, const Beamd__Solution *m, beamc_solution *s,
                                beamc_error *err)
 {
-    beamc_user_answer *users = IN(client, beamc_user_answer, m->n_users);
+    beamc_user_answer *users = BEAMC_TAKE(&client->in, beamc_user_answer, m->n_users);
     if (!users) {
         return missing_memory(err);
     }
@@ -62,8 +59,8 @@ static beamc_code decode_users(beamc_client *client, const Beamd__Solution *m, b
 static beamc_code decode_stations_and_targets(beamc_client *client, const Beamd__Solution *m,
                                               beamc_solution *s, beamc_error *err)
 {
-    beamc_station_answer *stations = IN(client, beamc_station_answer, m->n_stations);
-    beamc_target_answer *targets = IN(client, beamc_target_answer, m->n_targets);
+    beamc_station_answer *stations = BEAMC_TAKE(&client->in, beamc_station_answer, m->n_stations);
+    beamc_target_answer *targets = BEAMC_TAKE(&client->in, beamc_target_answer, m->n_targets);
     if (!stations || !targets) {
         return missing_memory(err);
     }
@@ -97,7 +94,7 @@ static beamc_code decode_array(beamc_client *client, const Beamd__ComplexArray *
     for (size_t k = 0; k < dims; k++) {
         count *= shape[k];
     }
-    double *values = IN(client, double, 2 * count);
+    double *values = BEAMC_TAKE(&client->in, double, 2 * count);
     if (!values) {
         return missing_memory(err);
     }
@@ -143,10 +140,27 @@ static beamc_code check_finite(const Beamd__Solution *m, beamc_error *err)
     return BEAMC_OK;
 }
 
-static beamc_code decode_solution(beamc_client *client, const Beamd__Solution *m, bool direct,
+static beamc_latency decode_latency(const Beamd__Latency *m)
+{
+    return (beamc_latency){.received_monotonic_ns = m->received_monotonic_ns,
+                           .received_to_queued_ns = m->received_to_queued_ns,
+                           .queued_to_solve_ns = m->queued_to_solve_ns,
+                           .solve_ns = m->solve_ns,
+                           .solve_to_sent_ns = m->solve_to_sent_ns,
+                           .solve_to_checked_ns = m->solve_to_checked_ns,
+                           .has_sender_estimate = m->has_sender_estimate != 0,
+                           .sender_offset_estimate_ns = m->sender_offset_estimate_ns,
+                           .transit_estimate_ns = m->transit_estimate_ns};
+}
+
+static uint64_t round_trip_ns(bool direct, uint64_t sender_time_ns)
+{
+    return direct && sender_time_ns ? beamc_now_ns() - sender_time_ns : 0;
+}
+
+static beamc_code decode_solution(beamc_client *client, const Beamd__Solution *m, beamc_solution *s,
                                   beamc_error *err)
 {
-    beamc_solution *s = &client->solution;
     *s = (beamc_solution){
         .csi_sequence = m->csi_sequence,
         .target_sequence = m->target_sequence,
@@ -168,15 +182,18 @@ static beamc_code decode_solution(beamc_client *client, const Beamd__Solution *m
         .warm = m->warm != 0,
         .iterations = m->iterations,
         .valid_until_monotonic_ns = m->valid_until_monotonic_ns,
+        .service = (beamc_service)m->service,
+        .backend = (beamc_backend)m->backend,
+        .late = m->late != 0,
+        .subband = m->subband,
+        .preference_name = m->preference_name,
+        .csi_age_us = m->csi_age_us,
+        .csi_stale = m->csi_stale != 0,
+        .error_growth = m->error_growth > 0 ? m->error_growth : 1.0,
+        .ideal_stale = m->ideal_stale != 0,
     };
     if (m->latency) {
-        s->latency =
-            (beamc_latency){m->latency->received_monotonic_ns, m->latency->received_to_queued_ns,
-                            m->latency->queued_to_solve_ns,    m->latency->solve_ns,
-                            m->latency->solve_to_sent_ns,      0};
-    }
-    if (direct && m->sender_time_ns) {
-        s->latency.round_trip_ns = beamc_now_ns() - m->sender_time_ns;
+        s->latency = decode_latency(m->latency);
     }
     beamc_code code = check_finite(m, err);
     if (!code) {
@@ -188,40 +205,130 @@ static beamc_code decode_solution(beamc_client *client, const Beamd__Solution *m
     return code ? code : decode_beams(client, m, s, err);
 }
 
+static beamc_code decode_one(beamc_client *client, const Beamd__Solution *m, bool direct,
+                             beamc_answer *answer, beamc_error *err)
+{
+    beamc_solution *s = BEAMC_TAKE(&client->in, beamc_solution, 1);
+    if (!s) {
+        return missing_memory(err);
+    }
+    const beamc_code code = decode_solution(client, m, s, err);
+    if (code) {
+        return code;
+    }
+    s->latency.round_trip_ns = round_trip_ns(direct, m->sender_time_ns);
+    answer->solutions = answer->solution = s;
+    answer->solution_count = 1;
+    answer->service = s->service;
+    answer->late = s->late;
+    return BEAMC_OK;
+}
+
+/* What the set says for all of them. A solution keeps sequences of its own: one that was held is of
+ * earlier CSI than was asked for. */
+static void inherit(const Beamd__SolutionSet *set, const beamc_latency *latency, beamc_solution *s)
+{
+    s->latency = *latency;
+    s->valid_until_monotonic_ns = set->valid_until_monotonic_ns;
+    s->repeat = set->repeat != 0;
+    s->late = s->late || set->late;
+    if (s->csi_sequence == 0) {
+        s->csi_sequence = set->csi_sequence;
+    }
+    if (s->target_sequence == 0) {
+        s->target_sequence = set->target_sequence;
+        s->target_time_ns = set->target_time_ns;
+    }
+}
+
+/* Says which solution of a set the error is of. */
+static beamc_code in_solution(size_t k, beamc_code code, beamc_error *err)
+{
+    if (err) {
+        beamc_error inner = *err;
+        beamc_fail(err, code, "solutions[%zu]: %.400s", k, inner.text);
+        if (inner.field[0]) {
+            snprintf(err->field, sizeof err->field, "solutions[%zu].%.60s", k, inner.field);
+        }
+    }
+    return code;
+}
+
+static beamc_code decode_set(beamc_client *client, const Beamd__SolutionSet *m, bool direct,
+                             beamc_answer *answer, beamc_error *err)
+{
+    if (m->n_solutions == 0) {
+        return beamc_fail(err, BEAMC_E_PROTOCOL, "the answer holds no solution");
+    }
+    beamc_solution *all = BEAMC_TAKE(&client->in, beamc_solution, m->n_solutions);
+    if (!all) {
+        return missing_memory(err);
+    }
+    beamc_latency latency = m->latency ? decode_latency(m->latency) : (beamc_latency){0};
+    latency.round_trip_ns = round_trip_ns(direct, m->sender_time_ns);
+    for (size_t k = 0; k < m->n_solutions; k++) {
+        const beamc_code code = decode_solution(client, m->solutions[k], &all[k], err);
+        if (code) {
+            return in_solution(k, code, err);
+        }
+        inherit(m, &latency, &all[k]);
+    }
+    answer->solutions = answer->solution = all;
+    answer->solution_count = m->n_solutions;
+    answer->service = (beamc_service)m->service;
+    answer->late = m->late != 0;
+    return BEAMC_OK;
+}
+
+/* The sockets carry different answers: what comes through another is no answer. */
+static beamc_code decode_message(beamc_client *client, unsigned type, const ProtobufCMessage *m,
+                                 beamc_socket from, beamc_answer *answer, beamc_error *err)
+{
+    const bool direct = from == BEAMC_SOCKET_CSI;
+    if (from == BEAMC_SOCKET_TELEMETRY && type == BEAM_WIRE_TELEMETRY) {
+        answer->kind = BEAMC_ANSWER_TELEMETRY;
+        return beamc_decode_telemetry(client, (const Beamd__Telemetry *)m, &answer->telemetry, err);
+    }
+    if (from != BEAMC_SOCKET_TELEMETRY &&
+        (type == BEAM_WIRE_SOLUTION || type == BEAM_WIRE_SOLUTION_SET)) {
+        answer->kind = direct ? BEAMC_ANSWER_SOLUTION : BEAMC_ANSWER_PUBLISHED;
+        return type == BEAM_WIRE_SOLUTION
+                   ? decode_one(client, (const Beamd__Solution *)m, direct, answer, err)
+                   : decode_set(client, (const Beamd__SolutionSet *)m, direct, answer, err);
+    }
+    if (direct && type == BEAM_WIRE_ACK) {
+        answer->kind = BEAMC_ANSWER_ACK;
+        return BEAMC_OK;
+    }
+    if (direct && type == BEAM_WIRE_ERROR) {
+        answer->kind = BEAMC_ANSWER_REFUSED;
+        beamc_decode_refusal((const Beamd__Error *)m, &answer->refused);
+        return BEAMC_OK;
+    }
+    return beamc_fail(err, BEAMC_E_PROTOCOL, "a %s is not an answer on this socket",
+                      beam_wire_type_name(type));
+}
+
 beamc_code beamc_decode_answer(beamc_client *client, const unsigned char *frame, size_t bytes,
                                beamc_socket from, beamc_answer *answer, beamc_error *err)
 {
     beam_wire_header header;
     beam_wire_error wire;
     ProtobufCMessage *message;
-    beam_wire_arena_reset(&client->in);
     *answer = (beamc_answer){0};
+    beamc_code code = beamc_make_room(client, bytes, err);
+    if (code) {
+        return code;
+    }
     if (beam_wire_unpack(&header, &message, &client->in, frame, bytes, &wire) < 0) {
         return beamc_fail_wire(err, BEAMC_E_PROTOCOL, &wire);
     }
+    code = decode_message(client, header.type, message, from, answer, err);
+    if (code) {
+        *answer = (beamc_answer){0};
+        return code;
+    }
     memcpy(answer->cluster, header.cluster, sizeof answer->cluster);
     answer->sequence = header.sequence;
-    const bool published = from == BEAMC_SOCKET_BEAMS;
-    switch (header.type) {
-    case BEAM_WIRE_SOLUTION: {
-        const beamc_code code =
-            decode_solution(client, (const Beamd__Solution *)message, !published, err);
-        if (code) {
-            return code;
-        }
-        answer->kind = published ? BEAMC_ANSWER_PUBLISHED : BEAMC_ANSWER_SOLUTION;
-        answer->solution = &client->solution;
-        return BEAMC_OK;
-    }
-    case BEAM_WIRE_ACK:
-        answer->kind = BEAMC_ANSWER_ACK;
-        return BEAMC_OK;
-    case BEAM_WIRE_ERROR:
-        answer->kind = BEAMC_ANSWER_REFUSED;
-        beamc_decode_refusal((const Beamd__Error *)message, &answer->refused);
-        return BEAMC_OK;
-    default:
-        return beamc_fail(err, BEAMC_E_PROTOCOL, "a %s is not an answer to a controller",
-                          beam_wire_type_name(header.type));
-    }
+    return BEAMC_OK;
 }

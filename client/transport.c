@@ -38,8 +38,8 @@ beamc_code beamc_fail(beamc_error *err, beamc_code code, const char *format, ...
 static beamc_code endpoint_copy(beamc_transport *self, beamc_socket which, const char *given,
                                 const char *dir, beamc_error *err)
 {
-    static const beam_endpoint names[BEAMC_SOCKETS] = {BEAM_ENDPOINT_CSI, BEAM_ENDPOINT_BEAMS,
-                                                       BEAM_ENDPOINT_CONTROL};
+    static const beam_endpoint names[BEAMC_SOCKETS] = {
+        BEAM_ENDPOINT_CSI, BEAM_ENDPOINT_BEAMS, BEAM_ENDPOINT_CONTROL, BEAM_ENDPOINT_TELEMETRY};
     char *out = self->endpoint[which];
     if (!given) {
         if (beam_endpoint_default(out, BEAM_ENDPOINT_BYTES, dir, names[which]) < 0) {
@@ -76,6 +76,10 @@ beamc_code beamc_transport_create(beamc_transport **out, const beamc_options *o,
     }
     if (!code) {
         code = endpoint_copy(self, BEAMC_SOCKET_CONTROL, o->control_endpoint, o->runtime_dir, err);
+    }
+    if (!code) {
+        code =
+            endpoint_copy(self, BEAMC_SOCKET_TELEMETRY, o->telemetry_endpoint, o->runtime_dir, err);
     }
     if (!code) {
         self->context = zmq_ctx_new();
@@ -120,6 +124,11 @@ void beamc_transport_destroy(beamc_transport **self_p)
     *self_p = NULL;
 }
 
+static bool subscribes(beamc_socket which)
+{
+    return which == BEAMC_SOCKET_BEAMS || which == BEAMC_SOCKET_TELEMETRY;
+}
+
 static int set_int(void *socket, int option, int value)
 {
     return zmq_setsockopt(socket, option, &value, sizeof value);
@@ -134,7 +143,7 @@ static int set_options(const beamc_transport *self, beamc_socket which, void *so
     r |= set_int(socket, ZMQ_RCVHWM, self->high_water);
     /* Without it a DEALER queues for a peer that is away and replays stale requests when it comes
      * back. A SUB must not have it: its subscriptions would leave only with the next receive. */
-    if (which != BEAMC_SOCKET_BEAMS) {
+    if (!subscribes(which)) {
         r |= set_int(socket, ZMQ_IMMEDIATE, 1);
     }
     r |= set_int(socket, ZMQ_RECONNECT_IVL, 20);
@@ -162,7 +171,7 @@ beamc_code beamc_transport_open(beamc_transport *self, beamc_socket which, beamc
     if (self->socket[which]) {
         return BEAMC_OK;
     }
-    void *socket = zmq_socket(self->context, which == BEAMC_SOCKET_BEAMS ? ZMQ_SUB : ZMQ_DEALER);
+    void *socket = zmq_socket(self->context, subscribes(which) ? ZMQ_SUB : ZMQ_DEALER);
     if (!socket) {
         return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot open a socket: %s",
                           zmq_strerror(zmq_errno()));
@@ -215,7 +224,7 @@ beamc_code beamc_transport_send(beamc_transport *self, beamc_socket which, beamc
 beamc_code beamc_transport_receive(beamc_transport *self, beamc_socket which,
                                    const unsigned char **frame, size_t *bytes, beamc_error *err)
 {
-    const int expected = which == BEAMC_SOCKET_BEAMS ? 2 : 1;
+    const int expected = subscribes(which) ? 2 : 1;
     int frames = 0, more = 1;
     if (!self->socket[which]) {
         return beamc_fail(err, BEAMC_E_TIMEOUT, "the socket is not open");
@@ -275,15 +284,16 @@ beamc_code beamc_transport_wait(beamc_transport *self, unsigned mask, int timeou
     return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot wait: %s", zmq_strerror(zmq_errno()));
 }
 
-beamc_code beamc_transport_subscribe(beamc_transport *self, const unsigned char *topic,
-                                     size_t bytes, bool on, beamc_error *err)
+beamc_code beamc_transport_subscribe(beamc_transport *self, beamc_socket which,
+                                     const unsigned char *topic, size_t bytes, bool on,
+                                     beamc_error *err)
 {
-    const beamc_code code = beamc_transport_open(self, BEAMC_SOCKET_BEAMS, err);
+    const beamc_code code = beamc_transport_open(self, which, err);
     if (code) {
         return code;
     }
-    if (zmq_setsockopt(self->socket[BEAMC_SOCKET_BEAMS], on ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE,
-                       topic, bytes) < 0) {
+    if (zmq_setsockopt(self->socket[which], on ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, topic, bytes) <
+        0) {
         return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot change a subscription: %s",
                           zmq_strerror(zmq_errno()));
     }
@@ -292,6 +302,7 @@ beamc_code beamc_transport_subscribe(beamc_transport *self, const unsigned char 
 
 int beamc_transport_fd(const beamc_transport *self)
 {
-    const bool open = self->socket[BEAMC_SOCKET_CSI] || self->socket[BEAMC_SOCKET_BEAMS];
+    const bool open = self->socket[BEAMC_SOCKET_CSI] || self->socket[BEAMC_SOCKET_BEAMS] ||
+                      self->socket[BEAMC_SOCKET_TELEMETRY];
     return open ? self->epoll_fd : -1;
 }

@@ -7,9 +7,10 @@
 typedef enum beamc_socket {
     BEAMC_SOCKET_CSI = 0,
     BEAMC_SOCKET_BEAMS = 1,
-    BEAMC_SOCKET_CONTROL = 2
+    BEAMC_SOCKET_CONTROL = 2,
+    BEAMC_SOCKET_TELEMETRY = 3
 } beamc_socket;
-enum { BEAMC_SOCKETS = 3 };
+enum { BEAMC_SOCKETS = 4 };
 
 typedef struct beamc_transport beamc_transport;
 
@@ -32,8 +33,8 @@ unsigned char *beamc_transport_message(beamc_transport *self, size_t bytes);
 beamc_code beamc_transport_send(beamc_transport *self, beamc_socket which, beamc_error *err);
 
 /* One whole message without waiting: the last frame in *frame (valid until the next receive) and,
- * on the beams socket, its topic checked against nothing yet. BEAMC_E_TIMEOUT when nothing is
- * there, BEAMC_E_PROTOCOL when the number of frames is wrong. */
+ * on the beams and telemetry sockets, its topic checked against nothing yet. BEAMC_E_TIMEOUT when
+ * nothing is there, BEAMC_E_PROTOCOL when the number of frames is wrong. */
 beamc_code beamc_transport_receive(beamc_transport *self, beamc_socket which,
                                    const unsigned char **frame, size_t *bytes, beamc_error *err);
 
@@ -41,10 +42,12 @@ beamc_code beamc_transport_receive(beamc_transport *self, beamc_socket which,
 beamc_code beamc_transport_wait(beamc_transport *self, unsigned mask, int timeout_ms,
                                 beamc_error *err);
 
-beamc_code beamc_transport_subscribe(beamc_transport *self, const unsigned char *topic,
-                                     size_t bytes, bool on, beamc_error *err);
+/* On the beams or the telemetry socket. */
+beamc_code beamc_transport_subscribe(beamc_transport *self, beamc_socket which,
+                                     const unsigned char *topic, size_t bytes, bool on,
+                                     beamc_error *err);
 
-/* epoll descriptor over the csi and beams sockets, -1 while none of them is open. */
+/* epoll descriptor over the csi, beams and telemetry sockets, -1 while none of them is open. */
 int beamc_transport_fd(const beamc_transport *self);
 
 #endif

@@ -81,6 +81,55 @@ const char *beamc_solve_status_text(beamc_solve_status status)
     return "unknown status";
 }
 
+const char *beamc_service_text(beamc_service service)
+{
+    switch (service) {
+    case BEAMC_SERVICE_FULL:
+        return "full";
+    case BEAMC_SERVICE_REDUCED:
+        return "reduced";
+    case BEAMC_SERVICE_CHECKED:
+        return "checked";
+    case BEAMC_SERVICE_HELD:
+        return "held";
+    }
+    return "unknown service";
+}
+
+const char *beamc_backend_text(beamc_backend backend)
+{
+    switch (backend) {
+    case BEAMC_BACKEND_NONE:
+        return "none";
+    case BEAMC_BACKEND_NETWORK:
+        return "network";
+    case BEAMC_BACKEND_SOLVER:
+        return "solver";
+    case BEAMC_BACKEND_CHECK:
+        return "check";
+    case BEAMC_BACKEND_GPU:
+        return "gpu";
+    }
+    return "unknown backend";
+}
+
+const char *beamc_element_text(beamc_element element)
+{
+    switch (element) {
+    case BEAMC_ELEMENT_DEFAULT:
+        return "default";
+    case BEAMC_ELEMENT_FLOAT32:
+        return "float32";
+    case BEAMC_ELEMENT_FLOAT64:
+        return "float64";
+    case BEAMC_ELEMENT_INT16:
+        return "int16";
+    case BEAMC_ELEMENT_BFP:
+        return "bfp";
+    }
+    return "unknown element";
+}
+
 beamc_preference beamc_preference_from_tradeoff(double tradeoff)
 {
     /* The ends exactly: cos(pi/2) in double is not zero. */

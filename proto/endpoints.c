@@ -18,6 +18,8 @@ const char *beam_endpoint_file(beam_endpoint which)
         return "control.sock";
     case BEAM_ENDPOINT_METRICS:
         return "metrics.sock";
+    case BEAM_ENDPOINT_TELEMETRY:
+        return "telemetry.sock";
     }
     return "";
 }

@@ -7,13 +7,14 @@
 enum { BEAM_ENDPOINT_BYTES = 256 };
 
 typedef enum beam_endpoint {
-    BEAM_ENDPOINT_CSI = 0,     /* ROUTER: controllers */
-    BEAM_ENDPOINT_BEAMS = 1,   /* XPUB: answers */
-    BEAM_ENDPOINT_CONTROL = 2, /* ROUTER: operators */
-    BEAM_ENDPOINT_METRICS = 3  /* HTTP on a Unix socket */
+    BEAM_ENDPOINT_CSI = 0,      /* ROUTER: controllers */
+    BEAM_ENDPOINT_BEAMS = 1,    /* XPUB: answers */
+    BEAM_ENDPOINT_CONTROL = 2,  /* ROUTER: operators */
+    BEAM_ENDPOINT_METRICS = 3,  /* HTTP on a Unix socket */
+    BEAM_ENDPOINT_TELEMETRY = 4 /* XPUB: what the daemon says of itself */
 } beam_endpoint;
 
-/* "csi.sock", "beams.sock", "control.sock", "metrics.sock". */
+/* "csi.sock", "beams.sock", "control.sock", "metrics.sock", "telemetry.sock". */
 const char *beam_endpoint_file(beam_endpoint which);
 
 /* The runtime directory, zero-terminated: $BEAMD_RUNTIME_DIR; for root /run/beamd where it exists;

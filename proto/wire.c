@@ -101,17 +101,20 @@ static bool cluster_bytes_valid(const unsigned char *id, size_t bytes)
     return true;
 }
 
-/* Length of an id of at most 63 bytes, 64 when it is longer. */
-static size_t cluster_length(const char *cluster)
+static bool name_valid(const char *name, size_t most)
 {
-    return strnlen(cluster, BEAM_WIRE_MAX_CLUSTER_BYTES + 1);
+    const size_t n = name ? strnlen(name, most + 1) : 0;
+    return n > 0 && n <= most && cluster_bytes_valid((const unsigned char *)name, n);
 }
 
 bool beam_wire_cluster_valid(const char *cluster)
 {
-    const size_t n = cluster ? cluster_length(cluster) : 0;
-    return n > 0 && n <= BEAM_WIRE_MAX_CLUSTER_BYTES &&
-           cluster_bytes_valid((const unsigned char *)cluster, n);
+    return name_valid(cluster, BEAM_WIRE_MAX_CLUSTER_BYTES);
+}
+
+bool beam_wire_preference_name_valid(const char *name)
+{
+    return name_valid(name, BEAM_WIRE_MAX_PREFERENCE_NAME_BYTES);
 }
 
 static void put_le(unsigned char *out, uint64_t value, int bytes)

@@ -37,6 +37,11 @@ enum {
     BEAM_WIRE_MAX_PREFERENCES = 4, /* named ones of a cluster */
     BEAM_WIRE_MAX_PREFERENCE_NAME_BYTES = 31,
     BEAM_WIRE_MAX_FRONT_POINTS = 65,
+    /* ELEMENT_COMPLEX_BFP: complex numbers of a block, and the bits of a mantissa. */
+    BEAM_WIRE_BFP_BLOCK = 12,
+    BEAM_WIRE_BFP_BITS_MIN = 8,
+    BEAM_WIRE_BFP_BITS_MAX = 16,
+    BEAM_WIRE_BFP_BITS_DEFAULT = 9, /* what bits 0 means in a registration */
     BEAM_WIRE_MAX_CONFIG_KEYS = 128,
     BEAM_WIRE_MAX_STAGES = 16,
     BEAM_WIRE_MAX_BACKENDS = 8,
@@ -111,6 +116,8 @@ bool beam_wire_is_request(unsigned type);
 
 /* 1..63 bytes of letters, digits, '.', '_', '-'. */
 bool beam_wire_cluster_valid(const char *cluster);
+/* 1..31 of them. */
+bool beam_wire_preference_name_valid(const char *name);
 
 /* Writes 88 bytes. 0, or -1 when the cluster id is not admissible (an empty one is) or the payload
  * too large. */
@@ -163,10 +170,17 @@ int beam_wire_pack(unsigned type, const char *cluster, uint64_t sequence,
  * not admissible. */
 size_t beam_wire_topic(const char *cluster, unsigned char out[BEAM_WIRE_MAX_CLUSTER_BYTES + 1]);
 
+/* First frame on the telemetry XPUB socket: these nine bytes. The header's cluster is empty, its
+ * sequence that of the message. */
+#define BEAM_WIRE_TELEMETRY_TOPIC "telemetry"
+
 /* --- Complex arrays --- */
 
-/* Bytes per element, 0 for an unknown type. */
+/* Bytes per element, 0 for an unknown type and for BFP, which has no bytes per element. */
 size_t beam_wire_element_bytes(Beamd__ElementType element);
+/* Bytes of `count` complex numbers. bits: of a mantissa of BFP, ignored otherwise. 0 for a type
+ * that is none, bits that are not admissible, and more numbers than a message holds. */
+size_t beam_wire_complex_bytes(Beamd__ElementType element, int bits, size_t count);
 
 typedef enum beam_wire_rounding {
     BEAM_WIRE_ROUND_NEAREST = 0,
@@ -175,13 +189,29 @@ typedef enum beam_wire_rounding {
 } beam_wire_rounding;
 
 /* Writes `count` complex numbers (pairs re, im of doubles) to `out`. Returns the bytes written, 0
- * when they do not fit or the type is unknown. */
+ * when they do not fit or the type is neither float32 nor float64. */
 size_t beam_wire_complex_encode(Beamd__ElementType element, beam_wire_rounding rounding,
                                 const double *complex_values, size_t count, unsigned char *out,
                                 size_t capacity);
 
-/* Checks element, order, shape and byte count against `shape` (dims of them) without reading the
- * values. A NULL array is an error ("missing"). `field` is the name for errors. */
+/* As complex_encode, for every type. *scale: of ComplexArray; 0 for the float types. For int16 and
+ * BFP it is chosen so that the largest component uses the whole range, and has 24 significant bits,
+ * so that decoding is exact and encoding what was decoded gives the same bytes and scale. Also 0,
+ * for these two, when a value is not finite or `bits` not admissible. */
+size_t beam_wire_complex_encode_scaled(Beamd__ElementType element, int bits,
+                                       beam_wire_rounding rounding, const double *complex_values,
+                                       size_t count, unsigned char *out, size_t capacity,
+                                       double *scale);
+
+/* Encodes values of the shape that `array` has into array->data.data, of `capacity` bytes, and
+ * fills in all other fields. -1: as encode_scaled returns 0. */
+int beam_wire_array_encode(Beamd__ComplexArray *array, Beamd__ElementType element, int bits,
+                           beam_wire_rounding rounding, const double *complex_values,
+                           size_t capacity);
+
+/* Checks element, scale, bits, block, order, shape and byte count against `shape` (dims of them)
+ * without reading the values. A NULL array is an error ("missing"). `field` is the name for errors.
+ */
 int beam_wire_array_check(const Beamd__ComplexArray *array, const char *field,
                           const uint32_t *shape, size_t dims, beam_wire_error *err);
 

@@ -107,7 +107,7 @@ static int register_cluster(demo *self)
         .carrier_hz = s->carrier_hz,
         .has_tradeoff = true,
         .tradeoff = self->options.tradeoff[0],
-        .beams_float64 = true,
+        .element = BEAMC_ELEMENT_FLOAT64,
     };
     return beamc_register(self->client, &cluster, 5000, &err) ? fail(&err) : 0;
 }
@@ -151,7 +151,7 @@ static int send_csi(demo *self)
         .user_count = DEMO_U,
         .channels = &now->channels[0][0][0][0],
         .error_radius = &now->error_radius[0][0],
-        .float64 = true,
+        .element = BEAMC_ELEMENT_FLOAT64,
     };
     if (beamc_send_csi(self->client, &csi, &self->history[k].sequence, &err)) {
         return fail(&err);

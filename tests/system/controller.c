@@ -53,7 +53,7 @@ void test_register(beamc_client *client, const char *id, const beam_scene *scene
                                    .carrier_hz = 3.5e9,
                                    .has_tradeoff = tradeoff >= 0,
                                    .tradeoff = tradeoff,
-                                   .beams_float64 = true};
+                                   .element = BEAMC_ELEMENT_FLOAT64};
     beamc_error err;
     must(beamc_register(client, &cluster, ANSWER_MS, &err), &err, "register");
 }
@@ -98,7 +98,7 @@ unsigned long long test_send_csi(beamc_client *client, const char *id, const bea
                            .channels = &scene->channel[0].re,
                            .error_radius = scene->error_radius,
                            .deadline_us = deadline_us,
-                           .float64 = true};
+                           .element = BEAMC_ELEMENT_FLOAT64};
     uint64_t sequence;
     beamc_error err;
     must(beamc_send_csi(client, &csi, &sequence, &err), &err, "CSI");

@@ -306,7 +306,7 @@ static uint64_t send_join(beamc_client *client, const char *id, const beam_scene
                            .channels = &channels[0].re,
                            .error_radius = radius,
                            .deadline_us = 5000000,
-                           .float64 = true};
+                           .element = BEAMC_ELEMENT_FLOAT64};
     uint64_t sequence;
     beamc_error err;
     assert_int_equal(beamc_send_join(client, &csi, &sequence, &err), BEAMC_OK);

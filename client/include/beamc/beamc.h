@@ -1,10 +1,11 @@
 /* libbeamclient: send channel estimates and targets to beamd, receive beams that hold under the
  * worst channel error.
  *
- * A beamc_client is one connection with up to three sockets, each opened when first used: csi
- * (requests of a controller), beams (subscription to published solutions), control (operators). One
- * thread at a time uses it; use one client per thread. The library never prints, never exits and
- * never blocks longer than the timeouts given.
+ * A beamc_client is one connection with up to four sockets, each opened when first used: csi
+ * (requests of a controller), beams (subscription to published solutions), control (operators),
+ * telemetry (subscription to the daemon's numbers). One thread at a time uses it; use one client
+ * per thread. The library never prints, never exits and never blocks longer than the timeouts
+ * given.
  *
  * Every call returns a beamc_code and, where it is not BEAMC_OK, fills *err (which may be NULL)
  * with a sentence. Complex numbers are pairs of doubles (re, im), so `double complex` arrays can be
@@ -72,6 +73,7 @@ typedef struct beamc_options {
     const char *csi_endpoint; /* ZeroMQ endpoints; NULL: ipc:// under the runtime directory */
     const char *beams_endpoint;
     const char *control_endpoint;
+    const char *telemetry_endpoint;
     const char *runtime_dir;  /* for endpoints that are NULL; NULL: as beamd chooses it */
     int send_timeout_ms;      /* longest wait for somebody to listen; default 1000 */
     int linger_ms;            /* for unsent messages at close; default 0 */
@@ -109,6 +111,21 @@ typedef struct beamc_station {
     double echo_noise_w;
 } beamc_station;
 
+/* How complex numbers travel. The numbers given and received here are doubles in any case. */
+typedef enum beamc_element {
+    BEAMC_ELEMENT_DEFAULT = 0, /* float32 */
+    BEAMC_ELEMENT_FLOAT32 = 1,
+    BEAMC_ELEMENT_FLOAT64 = 2,
+    BEAMC_ELEMENT_INT16 = 3, /* 16-bit fixed point, one scale an array */
+    BEAMC_ELEMENT_BFP = 4    /* block floating point as in O-RAN's fronthaul, 12 numbers a block */
+} beamc_element;
+
+/* One of several preferences that a cluster is answered for at once. */
+typedef struct beamc_named_preference {
+    const char *name; /* 1 to 31 letters, digits, '.', '_', '-' */
+    double tradeoff;  /* 0 communication only .. 1 sensing only */
+} beamc_named_preference;
+
 typedef struct beamc_cluster {
     const char *id;                /* 1 to 63 letters, digits, '.', '_', '-' */
     beamc_array array;             /* 0: uniform linear */
@@ -125,7 +142,16 @@ typedef struct beamc_cluster {
     bool skip_unidentifiable; /* leave targets that cannot be located out of the sum */
     bool has_tradeoff;        /* false: the daemon's default */
     double tradeoff;          /* 0 communication only .. 1 sensing only */
-    bool beams_float64;       /* answers in complex float64 instead of float32 */
+    /* With one or more of them (at most 4) every CSI is answered for each; `tradeoff` is ignored.
+     */
+    const beamc_named_preference *preferences;
+    size_t preference_count;
+    unsigned subbands; /* at most 275; 0: 1 */
+    /* Growth of the error radius with the age of the CSI, as a share of the estimate's norm per
+       second: radius^2 + (error_growth_per_s |h| age)^2. */
+    double error_growth_per_s;
+    beamc_element element; /* of the beams in answers */
+    unsigned bits;         /* BEAMC_ELEMENT_BFP: of a mantissa, 8 to 16; 0: 9 */
 } beamc_cluster;
 
 /* Registers or replaces the cluster; waits for the answer. */
@@ -146,21 +172,30 @@ typedef struct beamc_user {
 
 typedef struct beamc_csi {
     const char *cluster;
-    size_t station_count;       /* L, as registered */
-    size_t antennas;            /* N, as registered */
-    const beamc_user *users;    /* [U] */
-    size_t user_count;          /* U, may be 0 */
-    const double *channels;     /* [L][U][N][2] estimates; user u receives h^H x */
-    const double *error_radius; /* [L][U] bounds |h - estimate|; 0: exact knowledge */
-    uint32_t deadline_us;       /* from receipt; 0: the daemon's default */
-    bool float64;               /* send complex float64 instead of float32 */
+    size_t station_count;          /* L, as registered */
+    size_t antennas;               /* N, as registered */
+    const beamc_user *users;       /* [U] */
+    size_t user_count;             /* U, may be 0 */
+    size_t subband_count;          /* B, subbands in this message; 0: 1 */
+    const uint32_t *subband_index; /* [B] below those registered, each once; NULL: 0 .. B - 1 */
+    const double *channels;        /* [B][L][U][N][2] estimates; user u receives h^H x */
+    const double *error_radius;    /* [B][L][U] bounds |h - estimate|; 0: exact knowledge */
+    uint32_t deadline_us;          /* from receipt; 0: the daemon's default */
+    uint32_t csi_age_us;           /* age of the estimates now */
+    /* How `channels` travel. With BEAMC_ELEMENT_INT16 and _BFP the radii sent are those given plus
+       what rounding moved each channel, so that the bound holds for what the daemon receives. */
+    beamc_element element;
+    unsigned bits; /* BEAMC_ELEMENT_BFP: of a mantissa, 8 to 16; 0: 9 */
 } beamc_csi;
 
-/* The complete set of users; replaces what was there. sequence (may be NULL) receives the number of
- * the request. */
+/* The complete set of users; replaces what was there. Subbands that are not in it keep their
+ * channels where the users are the same, in the same order; another set of users takes all
+ * subbands. sequence (may be NULL) receives the number of the request. BEAMC_E_ARGUMENT: a pointer,
+ * count, subband or number is not admissible (a number that is not finite: with INT16 and BFP only,
+ * the daemon refuses the others), or the message would be over 9 MiB. */
 beamc_code beamc_send_csi(beamc_client *client, const beamc_csi *csi, uint64_t *sequence,
                           beamc_error *err);
-/* Adds users: `csi` holds the new ones only. */
+/* Adds users: `csi` holds the new ones only, in all subbands. */
 beamc_code beamc_send_join(beamc_client *client, const beamc_csi *csi, uint64_t *sequence,
                            beamc_error *err);
 beamc_code beamc_send_leave(beamc_client *client, const char *cluster, const uint64_t *user_ids,
@@ -208,9 +243,29 @@ typedef enum beamc_solve_status {
     BEAMC_SOLVE_NUMERIC = 3
 } beamc_solve_status;
 
+/* How much was done for an answer before its deadline. */
+typedef enum beamc_service {
+    BEAMC_SERVICE_FULL = 0,    /* what is configured */
+    BEAMC_SERVICE_REDUCED = 1, /* the network unrefined, or the solver cut short */
+    BEAMC_SERVICE_CHECKED = 2, /* the warm start re-checked on this CSI, or the classical beams */
+    BEAMC_SERVICE_HELD = 3     /* the last beams, not checked: all numbers are of csi_sequence */
+} beamc_service;
+
+typedef enum beamc_backend {
+    BEAMC_BACKEND_NONE = 0, /* with BEAMC_SERVICE_HELD */
+    BEAMC_BACKEND_NETWORK = 1,
+    BEAMC_BACKEND_SOLVER = 2,
+    BEAMC_BACKEND_CHECK = 3, /* re-check and classical beams */
+    BEAMC_BACKEND_GPU = 4
+} beamc_backend;
+
+/* Words for people; "unknown ..." for a value that is none. */
 const char *beamc_target_state_text(beamc_target_state state);
 const char *beamc_method_text(beamc_method method);
 const char *beamc_solve_status_text(beamc_solve_status status);
+const char *beamc_service_text(beamc_service service);
+const char *beamc_backend_text(beamc_backend backend);
+const char *beamc_element_text(beamc_element element);
 
 typedef struct beamc_user_answer {
     uint64_t id;
@@ -244,7 +299,12 @@ typedef struct beamc_latency {
     uint64_t received_to_queued_ns;
     uint64_t queued_to_solve_ns;
     uint64_t solve_ns;
-    uint64_t solve_to_sent_ns;
+    uint64_t solve_to_sent_ns;    /* the check included */
+    uint64_t solve_to_checked_ns; /* the part of it until the last exact number was known */
+    /* Estimates of the daemon, from the least difference of the two clocks that it saw lately. */
+    bool has_sender_estimate;
+    int64_t sender_offset_estimate_ns; /* daemon's monotonic clock less this sender's */
+    uint64_t transit_estimate_ns;      /* longer on the way than the fastest request */
     uint64_t round_trip_ns; /* from this client's send to its receipt; 0 unless the answer is to
                                this client */
 } beamc_latency;
@@ -275,28 +335,98 @@ typedef struct beamc_solution {
     beamc_solve_status status;
     bool warm;
     unsigned iterations;
-    uint64_t valid_until_monotonic_ns;
+    uint64_t valid_until_monotonic_ns; /* daemon's clock, as latency.received_monotonic_ns */
     beamc_latency latency;
+    beamc_service service;
+    beamc_backend backend;
+    bool late; /* sent after the deadline */
+    unsigned subband;
+    const char *preference_name; /* empty: the unnamed one */
+    uint32_t csi_age_us;         /* when it was solved */
+    bool csi_stale;              /* older than the daemon's limit */
+    double error_growth;         /* largest factor by which age enlarged a radius, 1: none */
+    bool ideal_stale;            /* a normalising value is of earlier CSI or targets */
 } beamc_solution;
+
+/* --- Telemetry: what the daemon says of itself every telemetry_ms --- */
+
+typedef struct beamc_cluster_status {
+    char id[64];
+    unsigned stations, antennas, users, max_users, targets, subbands;
+    beamc_preference preference;               /* the unnamed one */
+    const beamc_named_preference *preferences; /* [preference_count] that it is answered for */
+    size_t preference_count;
+    uint64_t csi_sequence, target_sequence;
+    uint64_t csi_received, solutions, superseded, refused, deadlines_missed;
+    uint64_t reduced, checked, held; /* solutions by service, the rest is full */
+    double latency_p50_us, latency_p99_us;
+    bool solved; /* the following describe the last answer */
+    double wsr_worst_case_bps_hz;
+    bool crlb_valid;
+    double crlb_m2;
+    beamc_method method;
+    double age_s;
+} beamc_cluster_status;
+
+/* Of the time since the last message. */
+typedef struct beamc_distribution {
+    const char
+        *stage; /* "decode", "queue", "solve", "check", "send", "total", "transit_estimate" */
+    uint64_t count;
+    double p50_us, p99_us, p999_us, max_us;
+} beamc_distribution;
+
+typedef struct beamc_backend_status {
+    beamc_backend backend;
+    const char *health; /* "good", "failing", "probing" */
+    uint64_t batches, problems, failures;
+    double service_us; /* measured time of one problem, mean */
+    double retry_s;    /* until it is tried again, 0 where it is good */
+} beamc_backend_status;
+
+typedef struct beamc_telemetry {
+    uint64_t monotonic_ns, unix_ns; /* when it was sent */
+    double interval_s, uptime_s;
+    uint64_t sequence; /* grows by one with every message */
+    unsigned queue_depth, solving, workers;
+    /* since the start */
+    uint64_t csi_received, solutions, reduced, checked, held, late, superseded, errors;
+    bool draining;
+    const beamc_distribution *stages;
+    size_t stage_count;
+    const beamc_backend_status *backends;
+    size_t backend_count;
+    const beamc_cluster_status *clusters; /* the first ones by id: the daemon's metrics_clusters */
+    size_t cluster_count;
+} beamc_telemetry;
 
 typedef enum beamc_kind {
     BEAMC_ANSWER_ACK = 1,       /* a target update or a registration was taken */
     BEAMC_ANSWER_SOLUTION = 2,  /* to a request of this client */
     BEAMC_ANSWER_PUBLISHED = 3, /* through the subscription */
-    BEAMC_ANSWER_REFUSED = 4    /* `refused` says why */
+    BEAMC_ANSWER_REFUSED = 4,   /* `refused` says why */
+    BEAMC_ANSWER_TELEMETRY = 5  /* through beamc_subscribe_telemetry */
 } beamc_kind;
 
 /* Valid, with all that it points to, until the next call with the same client. */
 typedef struct beamc_answer {
     beamc_kind kind;
     char cluster[64];
-    uint64_t sequence;              /* of the request */
-    const beamc_solution *solution; /* SOLUTION and PUBLISHED */
-    beamc_error refused;            /* REFUSED */
+    uint64_t sequence; /* of the request */
+    /* SOLUTION and PUBLISHED: one for each subband and preference, by subband, then by preference.
+       A cluster of one subband without named preferences has exactly one. Latency, instants and
+       round trip of an answer of several are the same in all of them. */
+    const beamc_solution *solutions; /* [solution_count] */
+    size_t solution_count;
+    const beamc_solution *solution;   /* the first */
+    beamc_service service;            /* the least of them */
+    bool late;                        /* sent after the deadline */
+    const beamc_telemetry *telemetry; /* TELEMETRY */
+    beamc_error refused;              /* REFUSED */
 } beamc_answer;
 
-/* The next answer of any kind from the csi and beams sockets. timeout_ms: 0 returns at once, -1
- * waits for ever. BEAMC_E_TIMEOUT: nothing came. BEAMC_OK also for REFUSED. */
+/* The next answer of any kind from the csi, beams and telemetry sockets. timeout_ms: 0 returns at
+ * once, -1 waits for ever. BEAMC_E_TIMEOUT: nothing came. BEAMC_OK also for REFUSED. */
 beamc_code beamc_receive(beamc_client *client, int timeout_ms, beamc_answer *answer,
                          beamc_error *err);
 
@@ -318,7 +448,12 @@ uint64_t beamc_dropped(const beamc_client *client);
 beamc_code beamc_subscribe(beamc_client *client, const char *cluster, beamc_error *err);
 beamc_code beamc_unsubscribe(beamc_client *client, const char *cluster, beamc_error *err);
 
-/* --- Operators --- */
+/* The daemon's telemetry, every telemetry_ms of its configuration: comes through beamc_receive. */
+beamc_code beamc_subscribe_telemetry(beamc_client *client, beamc_error *err);
+beamc_code beamc_unsubscribe_telemetry(beamc_client *client, beamc_error *err);
+
+/* --- Operators --- Each call sends one request and waits for its answer. Texts and arrays in what
+ * they fill in are valid until the next call with the same client. */
 
 /* u = (sin(pi tau/2), cos(pi tau/2)). */
 beamc_preference beamc_preference_from_tradeoff(double tradeoff);
@@ -326,26 +461,32 @@ beamc_preference beamc_preference_from_vector(double u1, double u2);
 /* "communication only", "mostly communication", "balanced", "mostly sensing", "sensing only". */
 const char *beamc_tradeoff_words(double tradeoff);
 
+/* The unnamed preference of a cluster; cluster NULL: the daemon's default, of all clusters that
+ * have been given none. */
 beamc_code beamc_preference_get(beamc_client *client, const char *cluster, int timeout_ms,
                                 beamc_preference *preference, beamc_error *err);
 /* tradeoff in [0, 1]; preference (may be NULL) receives what the daemon now uses. */
 beamc_code beamc_preference_set(beamc_client *client, const char *cluster, double tradeoff,
                                 int timeout_ms, beamc_preference *preference, beamc_error *err);
 
-typedef struct beamc_cluster_status {
-    char id[64];
-    unsigned stations, antennas, users, max_users, targets;
-    beamc_preference preference;
-    uint64_t csi_sequence, target_sequence;
-    uint64_t csi_received, solutions, superseded, refused, deadlines_missed;
-    double latency_p50_us, latency_p99_us;
-    bool solved; /* the following describe the last answer */
-    double wsr_worst_case_bps_hz;
-    bool crlb_valid;
-    double crlb_m2;
-    beamc_method method;
-    double age_s;
-} beamc_cluster_status;
+typedef struct beamc_preferences {
+    beamc_preference unnamed;
+    const beamc_named_preference *named; /* [named_count]; none: the unnamed one is answered for */
+    size_t named_count;
+} beamc_preferences;
+
+/* All preferences of a cluster; cluster NULL: the daemon's default, which has no named ones. */
+beamc_code beamc_preferences_get(beamc_client *client, const char *cluster, int timeout_ms,
+                                 beamc_preferences *preferences, beamc_error *err);
+/* Adds or changes a named preference: the next answer has it. preferences (may be NULL) receives
+ * all of them as they are then. */
+beamc_code beamc_preference_set_named(beamc_client *client, const char *cluster, const char *name,
+                                      double tradeoff, int timeout_ms,
+                                      beamc_preferences *preferences, beamc_error *err);
+/* Takes a named preference away; after the last one the unnamed one is answered for again. */
+beamc_code beamc_preference_remove(beamc_client *client, const char *cluster, const char *name,
+                                   int timeout_ms, beamc_preferences *preferences,
+                                   beamc_error *err);
 
 typedef struct beamc_status {
     char version[64];
@@ -398,6 +539,59 @@ beamc_code beamc_model_get(beamc_client *client, int timeout_ms, beamc_model_sta
  * *err says what is wrong. state may be NULL. */
 beamc_code beamc_model_reload(beamc_client *client, const char *file, int timeout_ms,
                               beamc_model_state *state, beamc_error *err);
+
+typedef struct beamc_front_point {
+    double tradeoff;
+    double wsr_worst_case_bps_hz;
+    bool crlb_valid; /* false: a target that counts cannot be located; crlb_m2 is then 0 */
+    double crlb_m2;
+    double f1, f2; /* the two losses */
+} beamc_front_point;
+
+typedef struct beamc_front {
+    uint64_t csi_sequence, target_sequence;
+    unsigned subband;
+    double wsr_ideal_bps_hz, crlb_min_m2;
+    const beamc_front_point *points; /* [point_count], communication end first */
+    size_t point_count;
+    uint64_t solve_ns;
+} beamc_front;
+
+/* The whole front of one subband of a cluster with its latest CSI. points: 2 to 65, 0: 33. Takes
+ * the daemon as long as so many solves; it is told to be done in seven eighths of timeout_ms. */
+beamc_code beamc_front_get(beamc_client *client, const char *cluster, unsigned points,
+                           unsigned subband, int timeout_ms, beamc_front *front, beamc_error *err);
+
+typedef struct beamc_config_key {
+    const char *name, *value;
+    const char *fallback; /* the default */
+    bool reloadable;      /* takes effect with a reload; else with the next start */
+    const char *unit;     /* empty: none */
+} beamc_config_key;
+
+typedef struct beamc_config {
+    const char *file;             /* empty: the daemon was started without one */
+    const beamc_config_key *keys; /* as they hold now */
+    size_t key_count;
+    const beamc_config_key *changed; /* of a reload or a check: the new values */
+    size_t changed_count;
+    const char *const *need_restart; /* of these, the keys that wait for the next start */
+    size_t need_restart_count;
+} beamc_config;
+
+beamc_code beamc_config_get(beamc_client *client, int timeout_ms, beamc_config *config,
+                            beamc_error *err);
+/* The daemon reads its configuration file again: all of it is taken over, or nothing
+ * (BEAMC_E_REFUSED, *err names line and key). check_only: says what would change and changes
+ * nothing. config may be NULL. */
+beamc_code beamc_config_reload(beamc_client *client, bool check_only, int timeout_ms,
+                               beamc_config *config, beamc_error *err);
+
+/* level: "err", "warning", "notice", "info", "debug". Holds until the daemon ends or reloads. */
+beamc_code beamc_log_level_set(beamc_client *client, const char *level, int timeout_ms,
+                               beamc_error *err);
+/* Updates are refused from now on, what was accepted is answered, the daemon ends. */
+beamc_code beamc_drain(beamc_client *client, int timeout_ms, beamc_error *err);
 
 #ifdef __cplusplus
 }
