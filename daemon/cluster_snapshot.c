@@ -134,8 +134,8 @@ static void fill_answer(const beamd_cluster *self, const beamd_task *task, int i
     answer->target_generation = self->target_generation;
     answer->csi_age_ns = age_of(band, task->now_ns);
     answer->csi_stale = false;
-    answer->ideal_stale = !task->need_rate_end[i] &&
-                          (band->ideal_generation != band->generation || task->sensing_rows_moved);
+    answer->ideal_stale = task->sensing_rows_moved ||
+                          (!task->need_rate_end[i] && band->ideal_generation != band->generation);
     answer->fallback = BEAMD_FALLBACK_NONE;
     answer->below_classical = false;
     beamd_design_lay(&answer->out, &view->scene.dims, self->sensing_max);

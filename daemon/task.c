@@ -110,6 +110,9 @@ static solver_blocks carve_task(beamd_task *t, beamd_arena *a, const beamd_clust
             i > 0 && t->one_solver ? blocks.solver[0] : beamd_arena_take(a, blocks.size);
     }
     beamd_design_carve(&t->scratch, a, max, c->sensing_max);
+    t->scratch_columns = c->sensing_max;
+    t->compact = beamd_arena_take(a, (size_t)max->stations * (size_t)c->sensing_max *
+                                         (size_t)max->antennas * sizeof *t->compact);
     t->rows = beamd_arena_take(a, beam_solver_sensing_bytes(max));
     t->evaluator_size = beam_evaluator_memsize(max, c->sensing_max);
     t->evaluator_memory = beamd_arena_take(a, t->evaluator_size);

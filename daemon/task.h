@@ -154,6 +154,8 @@ typedef struct beamd_task {
     /* memory that survives */
     beamd_slot slot[BEAMD_SLOTS];
     beamd_held_design scratch;
+    int scratch_columns;   /* sensing columns of every design here */
+    beam_complex *compact; /* [L][columns][N] sensing rows without gaps */
     beam_evaluator *evaluator;
     void *evaluator_memory;
     size_t evaluator_size;
