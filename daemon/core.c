@@ -24,8 +24,9 @@ static bool take_memory(beamd_core *self)
     self->out_capacity = BEAM_WIRE_HEADER_BYTES + (size_t)BEAM_WIRE_MAX_MESSAGE_BYTES;
     self->out = malloc(self->out_capacity);
     self->rescue_batch = beamd_core_new_batch();
+    self->offsets = beamd_clock_offset_create(BEAMD_SENDERS_MAX, self->started_ns);
     if (!self->clusters || !self->open || !self->status || !self->status_room ||
-        !self->status_at || !self->arena_memory || !self->out || !self->rescue_batch) {
+        !self->status_at || !self->arena_memory || !self->out || !self->rescue_batch || !self->offsets) {
         return false;
     }
     for (long long k = 0; k < config->workers; k++) {
@@ -77,6 +78,7 @@ void beamd_core_destroy(beamd_core **core)
         free_batch(self->idle[k]);
     }
     free_batch(self->rescue_batch);
+    beamd_clock_offset_destroy(&self->offsets);
     beamd_front_destroy(&self->front);
     beamd_model_release(&self->model);
     free(self->clusters);

@@ -184,6 +184,12 @@ static beamd_answer *best_there_is(const beamd_cluster *c, int band, int prefere
     return last->present ? last : NULL;
 }
 
+/* Never negative: the loop and the threads read the clock on different cores. */
+static uint64_t between(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
 static void fill_latency(const beamd_cluster *c, uint64_t sent_ns, Beamd__Latency *latency)
 {
     const beamd_request *r = &c->active;
@@ -192,11 +198,14 @@ static void fill_latency(const beamd_cluster *c, uint64_t sent_ns, Beamd__Latenc
     const uint64_t checked_ns = c->checked_ns ? c->checked_ns : sent_ns;
     beamd__latency__init(latency);
     latency->received_monotonic_ns = r->received_ns;
-    latency->received_to_queued_ns = r->queued_ns - r->received_ns;
-    latency->queued_to_solve_ns = start_ns - r->queued_ns;
-    latency->solve_ns = end_ns - start_ns;
-    latency->solve_to_checked_ns = checked_ns - end_ns;
-    latency->solve_to_sent_ns = sent_ns - end_ns;
+    latency->received_to_queued_ns = between(r->received_ns, r->queued_ns);
+    latency->queued_to_solve_ns = between(r->queued_ns, start_ns);
+    latency->solve_ns = between(start_ns, end_ns);
+    latency->solve_to_checked_ns = between(end_ns, checked_ns);
+    latency->solve_to_sent_ns = between(end_ns, sent_ns);
+    if (latency->solve_to_checked_ns > latency->solve_to_sent_ns) {
+        latency->solve_to_checked_ns = latency->solve_to_sent_ns;
+    }
     latency->has_sender_estimate = r->has_sender_estimate;
     latency->sender_offset_estimate_ns = r->sender_offset_ns;
     latency->transit_estimate_ns = r->transit_ns;

@@ -19,9 +19,8 @@ __attribute__((format(printf, 3, 4))) static void audit(beamd_core *self,
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=audit who=\"%s\" request=%s cluster=\"%s\" what=\"%s\"",
-              call->peer.user ? call->peer.user : "local",
-              beam_wire_type_name(call->header.type), call->header.cluster, what);
+    beamd_log_audit(call->peer.user ? call->peer.user : "local",
+                    beam_wire_type_name(call->header.type), call->header.cluster, "%s", what);
 }
 
 static void put_preference(double tradeoff, Beamd__Preference *preference)

@@ -3,9 +3,11 @@
 #define BEAMD_CORE_INTERNAL_H
 
 #include "backend_health.h"
+#include "clock_offset.h"
 #include "core.h"
 
 enum {
+    BEAMD_SENDERS_MAX = 1024, /* whose clocks are followed */
     BEAMD_LOST_MAX = 8, /* threads given up that have not come back */
     BEAMD_BATCHES_MAX = 64 + BEAMD_LOST_MAX
 };
@@ -39,7 +41,7 @@ struct beamd_core {
     beamd_request front_for;
     char front_cluster[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
     uint64_t ticket; /* of the last request activated */
-    struct beamd_clock_offset *offsets; /* NULL: not estimated */
+    beamd_clock_offset *offsets;
     beamd_model *model; /* NULL: none */
     beamd_model_job reading;
     bool is_reading, reread;   /* reread: the configured one, after that under way */
@@ -149,8 +151,6 @@ void beamd_core_front_done(beamd_core *self);
 /* core_requests.c, core_control.c */
 /* False without memory. */
 bool beamd_core_grow_scratch(beamd_core *self, const beamd_cluster *cluster);
-/* Offset of the sender's clock and transit, as estimates, where its time is known. */
-void beamd_core_estimate_sender(beamd_core *self, const beamd_call *call, beamd_request *request);
 void beamd_core_handle(beamd_core *self, beamd_call *call, const ProtobufCMessage *message);
 void beamd_core_control(beamd_core *self, const beamd_call *call, const ProtobufCMessage *message);
 beamd_cluster *beamd_core_find_or_refuse(beamd_core *self, const beamd_call *call);

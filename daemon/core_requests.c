@@ -155,12 +155,26 @@ static bool sequence_grows(bool had, uint64_t last, uint64_t sequence, beam_wire
     return true;
 }
 
+/* Offset of the sender's clock and transit, as estimates, where its time is known. */
+static void estimate_sender(beamd_core *self, const beamd_call *call, beamd_request *request)
+{
+    const beamd_clock_estimate estimate =
+        beamd_clock_offset_take(self->offsets, call->peer.identity, call->peer.identity_bytes,
+                                call->now_ns, call->sender_time_ns);
+    const beamd_clock_counts counts = beamd_clock_offset_counts(self->offsets);
+    request->has_sender_estimate = estimate.known;
+    request->sender_offset_ns = estimate.offset_ns;
+    request->transit_ns = estimate.transit_ns;
+    self->metrics.clock_steps = counts.steps;
+    self->metrics.clock_peers_forgotten = counts.forgotten;
+}
+
 static void queue_request(beamd_core *self, const beamd_call *call, beamd_cluster *cluster,
                           const beamd_bands *bands)
 {
     beamd_request request = beamd_core_request(self, call);
     request.bands = *bands;
-    beamd_core_estimate_sender(self, call, &request);
+    estimate_sender(self, call, &request);
     beamd_core_enqueue(self, cluster, &request);
 }
 
