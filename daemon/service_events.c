@@ -49,6 +49,14 @@ static void begin_drain(void *arg)
         beamd_watch_timer(self->loop, (unsigned)self->config.drain_ms, 0, drain_over, self);
 }
 
+static void log_change(void *arg, const char *name, const char *old_value, const char *new_value,
+                       bool reloadable)
+{
+    (void)arg;
+    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=setting key=%s old=\"%s\" new=\"%s\" takes_effect=%s", name,
+              old_value, new_value, reloadable ? "now" : "restart");
+}
+
 static void reload(void *arg)
 {
     beamd_service *self = arg;
@@ -66,6 +74,7 @@ static void reload(void *arg)
         BEAMD_LOG(BEAMD_LOG_ERR, "event=reload_refused why=\"%s\"", err.text);
         return;
     }
+    beamd_config_changes(&self->config, &fresh, log_change, self);
     const char *first = "";
     const int fixed = beamd_config_reload(&self->config, &fresh, &first);
     beamd_log_setup(beamd_service_log_level(&self->config), (unsigned)self->config.log_per_second);
