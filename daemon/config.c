@@ -1,4 +1,4 @@
-#include "config.h"
+#include "config_table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,40 +10,25 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef enum key_type { KEY_STRING, KEY_INTEGER, KEY_REAL, KEY_WORD } key_type;
-
-typedef struct config_key {
-    const char *name;
-    key_type type;
-    size_t offset;
-    size_t size;          /* KEY_STRING and KEY_WORD: bytes of the array */
-    const char *fallback; /* default, as it stands in a file */
-    double low, high;     /* KEY_INTEGER and KEY_REAL: closed range */
-    const char *words;    /* KEY_WORD: "a|b|c" */
-    const char *unit;     /* "" when the value has none */
-    bool reloadable;
-    const char *doc;
-} config_key;
-
 #define AT(field) offsetof(beamd_config, field), sizeof(((beamd_config *)0)->field)
 #define STRING(field, reload, doc)                                                                 \
     {                                                                                              \
-#field, KEY_STRING, AT(field), "\"\"", 0, 0, NULL, "", reload, doc                         \
+#field, BEAMD_CONFIG_STRING, AT(field), "\"\"", 0, 0, NULL, "", reload, doc                \
     }
 #define INTEGER(field, def, low, high, unit, reload, doc)                                          \
     {                                                                                              \
-#field, KEY_INTEGER, AT(field), def, low, high, NULL, unit, reload, doc                    \
+#field, BEAMD_CONFIG_INTEGER, AT(field), def, low, high, NULL, unit, reload, doc           \
     }
 #define REAL(field, def, low, high, unit, reload, doc)                                             \
     {                                                                                              \
-#field, KEY_REAL, AT(field), def, low, high, NULL, unit, reload, doc                       \
+#field, BEAMD_CONFIG_REAL, AT(field), def, low, high, NULL, unit, reload, doc              \
     }
 #define WORD(field, def, words, reload, doc)                                                       \
     {                                                                                              \
-#field, KEY_WORD, AT(field), def, 0, 0, words, "", reload, doc                             \
+#field, BEAMD_CONFIG_WORD, AT(field), def, 0, 0, words, "", reload, doc                    \
     }
 
-static const config_key keys[] = {
+static const beamd_config_key keys[] = {
     STRING(runtime_dir, false,
            "Directory of the sockets, created with mode 0700. Empty: "
            "$RUNTIME_DIRECTORY (systemd), else\n"
@@ -96,7 +81,8 @@ static const config_key keys[] = {
             "Iterations of the solver that refine the network's answer at most, as long as the "
             "deadline allows."),
     INTEGER(workers, "0", 0, 64, "threads", false,
-            "Solver threads. 0: one less than the cores, at least one."),
+            "Solver threads. 0: as many as worker_cpus names, else one less than the cores, at "
+            "least one."),
     INTEGER(
         batch_max, "32", 1, 256, "problems", true,
         "Problems (subbands x preferences) of several clusters that one solver thread takes at a "
@@ -116,6 +102,9 @@ static const config_key keys[] = {
     WORD(lock_memory, "no", "no|yes", false,
          "Lock all memory into RAM and touch it at the start; without the right to do so the start "
          "fails."),
+    INTEGER(prefault_mib, "64", 0, 65536, "MiB", false,
+            "With lock_memory: heap that is touched at the start, so that clusters and messages "
+            "find it mapped."),
     INTEGER(
         spin_us, "0", 0, 1000000, "us", true,
         "A solver thread without work looks for it this long before it sleeps. For cores of its "
@@ -191,6 +180,12 @@ static const config_key keys[] = {
 };
 
 enum { KEYS = sizeof keys / sizeof keys[0], FILE_MAX_BYTES = 65536, LINE_MAX_BYTES = 1024 };
+_Static_assert((int)KEYS <= (int)BEAMD_CONFIG_KEYS_MAX, "raise BEAMD_CONFIG_KEYS_MAX in config.h");
+
+const beamd_config_key *beamd_config_key_at(int index)
+{
+    return index >= 0 && index < KEYS ? &keys[index] : NULL;
+}
 
 __attribute__((format(printf, 2, 3))) static bool refuse(beamd_config_error *err,
                                                          const char *format, ...)
@@ -229,7 +224,7 @@ static bool unquote(char **value, const char **why)
     return strchr(text, '"') == NULL;
 }
 
-static bool set_string(const config_key *key, void *field, char *value, const char **why)
+static bool set_string(const beamd_config_key *key, void *field, char *value, const char **why)
 {
     if (!unquote(&value, why)) {
         return false;
@@ -238,7 +233,7 @@ static bool set_string(const config_key *key, void *field, char *value, const ch
         *why = "value too long";
         return false;
     }
-    if (key->type == KEY_WORD && !word_known(key->words, value)) {
+    if (key->type == BEAMD_CONFIG_WORD && !word_known(key->words, value)) {
         *why = "not one of the words allowed";
         return false;
     }
@@ -247,27 +242,28 @@ static bool set_string(const config_key *key, void *field, char *value, const ch
     return true;
 }
 
-static bool set_number(const config_key *key, void *field, const char *value, const char **why)
+static bool set_number(const beamd_config_key *key, void *field, const char *value,
+                       const char **why)
 {
     char *end;
     errno = 0;
     double number;
     long long whole = 0;
-    if (key->type == KEY_INTEGER) {
+    if (key->type == BEAMD_CONFIG_INTEGER) {
         whole = strtoll(value, &end, 10);
         number = (double)whole;
     } else {
         number = strtod(value, &end);
     }
     if (end == value || *end || errno || !isfinite(number)) {
-        *why = key->type == KEY_INTEGER ? "not a whole number" : "not a number";
+        *why = key->type == BEAMD_CONFIG_INTEGER ? "not a whole number" : "not a number";
         return false;
     }
     if (number < key->low || number > key->high) {
         *why = "outside its range";
         return false;
     }
-    if (key->type == KEY_INTEGER) {
+    if (key->type == BEAMD_CONFIG_INTEGER) {
         memcpy(field, &whole, sizeof whole);
     } else {
         memcpy(field, &number, sizeof number);
@@ -275,10 +271,10 @@ static bool set_number(const config_key *key, void *field, const char *value, co
     return true;
 }
 
-static bool set(beamd_config *config, const config_key *key, char *value, const char **why)
+static bool set(beamd_config *config, const beamd_config_key *key, char *value, const char **why)
 {
     void *field = (char *)config + key->offset;
-    if (key->type == KEY_STRING || key->type == KEY_WORD) {
+    if (key->type == BEAMD_CONFIG_STRING || key->type == BEAMD_CONFIG_WORD) {
         return set_string(key, field, value, why);
     }
     return set_number(key, field, value, why);
@@ -308,20 +304,15 @@ static char *trim(char *text)
     return text;
 }
 
-static void range_text(const config_key *key, char *out, size_t size)
-{
-    if (key->type == KEY_WORD) {
-        snprintf(out, size, " (allowed: %s)", key->words);
-    } else if (key->type == KEY_STRING) {
-        snprintf(out, size, " (at most %zu bytes)", key->size - 1);
-    } else {
-        snprintf(out, size, " (allowed: %g to %g%s%s)", key->low, key->high, *key->unit ? " " : "",
-                 key->unit);
-    }
-}
+/* Where the settings that are being read come from. */
+typedef struct reading {
+    const char *name;
+    unsigned char from; /* as beamd_config_origin has it */
+    int line;
+    int seen[KEYS]; /* line in which a key was set */
+} reading;
 
-static bool parse_line(beamd_config *config, const char *name, int number, char *line, int *seen,
-                       beamd_config_error *err)
+static bool parse_line(beamd_config *config, reading *at, char *line, beamd_config_error *err)
 {
     char *text = trim(line);
     if (!*text || *text == '#') {
@@ -329,7 +320,7 @@ static bool parse_line(beamd_config *config, const char *name, int number, char 
     }
     char *equals = strchr(text, '=');
     if (!equals) {
-        return refuse(err, "%s:%d: %.40s: expected 'key = value'", name, number, text);
+        return refuse(err, "%s:%d: %.40s: expected 'key = value'", at->name, at->line, text);
     }
     *equals = 0;
     const char *const word = trim(text);
@@ -338,45 +329,61 @@ static bool parse_line(beamd_config *config, const char *name, int number, char 
         if (strcmp(word, keys[k].name) != 0) {
             continue;
         }
-        if (seen[k]) {
-            return refuse(err, "%s:%d: %s: already set in line %d", name, number, word, seen[k]);
+        if (at->seen[k]) {
+            return refuse(err, "%s:%d: %s: already set in line %d", at->name, at->line, word,
+                          at->seen[k]);
         }
-        seen[k] = number;
+        at->seen[k] = at->line;
         const char *why = NULL;
         if (!*value) {
-            return refuse(err, "%s:%d: %s: value missing", name, number, word);
+            return refuse(err, "%s:%d: %s: value missing", at->name, at->line, word);
         }
         if (!set(config, &keys[k], value, &why)) {
             char range[96];
-            range_text(&keys[k], range, sizeof range);
-            return refuse(err, "%s:%d: %s: %s%s", name, number, word, why, range);
+            beamd_config_range(&keys[k], range, sizeof range);
+            return refuse(err, "%s:%d: %s: %s%s", at->name, at->line, word, why, range);
         }
+        config->origin.from[k] = at->from;
+        config->origin.line[k] = (unsigned short)at->line; /* of at most 64 KiB */
         return true;
     }
-    return refuse(err, "%s:%d: %.40s: unknown key", name, number, word);
+    return refuse(err, "%s:%d: %.40s: unknown key", at->name, at->line, word);
+}
+
+/* The entry of `name` among the sources; 0 when there is no room. */
+static unsigned char add_source(beamd_config_origin *self, const char *name)
+{
+    for (unsigned char n = 0; n < BEAMD_CONFIG_SOURCES_MAX; n++) {
+        if (!self->source[n][0]) {
+            snprintf(self->source[n], sizeof self->source[n], "%s", name);
+        }
+        if (strncmp(self->source[n], name, sizeof self->source[n] - 1) == 0) {
+            return (unsigned char)(n + 1);
+        }
+    }
+    return 0;
 }
 
 bool beamd_config_parse(beamd_config *config, const char *name, const char *text, size_t size,
                         beamd_config_error *err)
 {
     beamd_config fresh = *config; /* all or nothing */
-    int seen[KEYS] = {0};
-    int number = 0;
+    reading from = {.name = name, .from = add_source(&fresh.origin, name)};
     for (size_t at = 0; at < size;) {
         const char *end = memchr(text + at, '\n', size - at);
         const size_t length = end ? (size_t)(end - text) - at : size - at;
-        number++;
+        from.line++;
         char line[LINE_MAX_BYTES];
         if (length >= sizeof line) {
-            return refuse(err, "%s:%d: line longer than %d bytes", name, number,
+            return refuse(err, "%s:%d: line longer than %d bytes", name, from.line,
                           LINE_MAX_BYTES - 1);
         }
         memcpy(line, text + at, length);
         line[length] = 0;
         if (memchr(line, 0, length)) {
-            return refuse(err, "%s:%d: NUL byte in the line", name, number);
+            return refuse(err, "%s:%d: NUL byte in the line", name, from.line);
         }
-        if (!parse_line(&fresh, name, number, line, seen, err)) {
+        if (!parse_line(&fresh, &from, line, err)) {
             return false;
         }
         at += length + 1;
@@ -408,9 +415,34 @@ bool beamd_config_read(beamd_config *config, const char *path, beamd_config_erro
     return beamd_config_parse(config, path, text, size, err);
 }
 
+bool beamd_config_refuse(const beamd_config *config, beamd_config_error *err, const char *key,
+                         const char *format, ...)
+{
+    const beamd_config_origin *origin = &config->origin;
+    int k = 0;
+    while (k < KEYS && strcmp(keys[k].name, key) != 0) {
+        k++;
+    }
+    char where[BEAMD_PATH_BYTES + 16] = "config";
+    if (k < KEYS && origin->from[k]) {
+        snprintf(where, sizeof where, "%s:%u", origin->source[origin->from[k] - 1],
+                 origin->line[k]);
+    }
+    const int n = snprintf(err->text, sizeof err->text, "%s: %s: ", where, key);
+    if (n >= 0 && (size_t)n < sizeof err->text) {
+        va_list args;
+        va_start(args, format);
+        vsnprintf(err->text + n, sizeof err->text - (size_t)n, format, args);
+        va_end(args);
+    }
+    return false;
+}
+
 int beamd_config_reload(beamd_config *config, const beamd_config *fresh, const char **first_fixed)
 {
     int fixed = 0;
+    /* the lines of keys that stay are those of the new file, too: they stand there */
+    config->origin = fresh->origin;
     for (int k = 0; k < KEYS; k++) {
         char *field = (char *)config + keys[k].offset;
         const char *other = (const char *)fresh + keys[k].offset;
@@ -424,42 +456,4 @@ int beamd_config_reload(beamd_config *config, const beamd_config *fresh, const c
         }
     }
     return fixed;
-}
-
-typedef struct text_out {
-    char *out;
-    size_t size, used;
-} text_out;
-
-__attribute__((format(printf, 2, 3))) static void put(text_out *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    const size_t room = t->used < t->size ? t->size - t->used : 0;
-    const int n = vsnprintf(room ? t->out + t->used : NULL, room, format, args);
-    va_end(args);
-    if (n > 0) {
-        t->used += (size_t)n;
-    }
-}
-
-size_t beamd_config_dump(char *out, size_t size)
-{
-    text_out t = {out, size, 0};
-    put(&t, "# beamd.conf: every key with its default. Written by beamd --dump-config.\n"
-            "# One 'key = value' a line; '#' begins a comment line; unknown keys are refused.\n");
-    for (int k = 0; k < KEYS; k++) {
-        const config_key *key = &keys[k];
-        put(&t, "\n");
-        for (const char *at = key->doc; *at; at += *at == '\n') {
-            const int n = (int)strcspn(at, "\n");
-            put(&t, "# %.*s\n", n, at);
-            at += n;
-        }
-        char range[96];
-        range_text(key, range, sizeof range);
-        put(&t, "#%s%s\n%s = %s\n", range, key->reloadable ? "; reloaded on SIGHUP" : "", key->name,
-            key->fallback);
-    }
-    return t.used;
 }

@@ -11,8 +11,18 @@ enum {
     BEAMD_RUNTIME_DIR_BYTES = 80,
     BEAMD_MODEL_FILE_BYTES = 512, /* as long as a text on the wire may be, and a zero */
     BEAMD_PATH_BYTES = 512,
-    BEAMD_CLUSTERS_MAX = 1024 /* the most that clusters_max may be */
+    BEAMD_CLUSTERS_MAX = 1024, /* the most that clusters_max may be */
+    BEAMD_CONFIG_KEYS_MAX = 128,
+    BEAMD_CONFIG_SOURCES_MAX = 4, /* files and command lines of one configuration */
+    BEAMD_CONFIG_VALUE_BYTES = BEAMD_PATH_BYTES
 };
+
+/* Where each key was set, for errors that are found later than while reading. */
+typedef struct beamd_config_origin {
+    char source[BEAMD_CONFIG_SOURCES_MAX][BEAMD_PATH_BYTES]; /* "" is free */
+    unsigned char from[BEAMD_CONFIG_KEYS_MAX];               /* 1 + source; 0: nowhere */
+    unsigned short line[BEAMD_CONFIG_KEYS_MAX];
+} beamd_config_origin;
 
 typedef struct beamd_config {
     char runtime_dir[BEAMD_RUNTIME_DIR_BYTES];
@@ -37,6 +47,7 @@ typedef struct beamd_config {
     char io_cpu[16];
     long long realtime_priority;
     char lock_memory[8];
+    long long prefault_mib;
     long long spin_us;
     long long backend_failures;
     long long backend_retry_ms;
@@ -68,6 +79,7 @@ typedef struct beamd_config {
     char log_level[16];
     long long log_per_second;
     char fault[128]; /* tests only: refused unless built with BEAMD_FAULTS */
+    beamd_config_origin origin;
 } beamd_config;
 
 typedef struct beamd_config_error {
@@ -83,12 +95,41 @@ bool beamd_config_parse(beamd_config *config, const char *name, const char *text
 /* Reads a file (at most 64 KiB) over what *config holds, then checks what concerns several keys. */
 bool beamd_config_read(beamd_config *config, const char *path, beamd_config_error *err);
 
+/* *err becomes "FILE:LINE: KEY: why", or "config: KEY: why" for a key that was set nowhere. Returns
+ * false, so that a check can end with it. */
+bool beamd_config_refuse(const beamd_config *config, beamd_config_error *err, const char *key,
+                         const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* One key as it stands. */
+typedef struct beamd_config_setting {
+    const char *name, *unit; /* unit: "" when it has none */
+    const char *fallback;    /* default */
+    bool reloadable;
+    char value[BEAMD_CONFIG_VALUE_BYTES]; /* without quotes */
+    const char *source;                   /* "" when it was set nowhere; lives as long as *config */
+    int line;
+} beamd_config_setting;
+
+/* The index-th key of the table; false beyond the last. */
+bool beamd_config_value(const beamd_config *config, int index, beamd_config_setting *out);
+
+/* Called for every key whose value differs, in the order of the table. Both texts are
+ * without quotes and valid during the call. */
+typedef void beamd_config_change(void *arg, const char *name, const char *old_value,
+                                 const char *new_value, bool reloadable);
+/* Returns how many differ. changed may be NULL. */
+int beamd_config_changes(const beamd_config *old_config, const beamd_config *fresh,
+                         beamd_config_change *changed, void *arg);
+
 /* Takes over the reloadable keys. The number of other keys that differ is returned, and the first
  * of them named, for the log: they need a restart. */
 int beamd_config_reload(beamd_config *config, const beamd_config *fresh, const char **first_fixed);
 
 /* The documented default file. Returns the length; writes at most `size` bytes and a terminator. */
 size_t beamd_config_dump(char *out, size_t size);
+
+/* The manual page beamd.conf(5), in roff, from the same table. Likewise. */
+size_t beamd_config_manual(char *out, size_t size);
 
 /* Absolute, and no quote in it, so that it can stand in a file and in the log. NULL, or why not. */
 const char *beamd_config_model_file_wrong(const char *file);

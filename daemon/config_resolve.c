@@ -1,5 +1,4 @@
 /* The automatic values of the configuration, and which endpoints are refused. */
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,22 +7,13 @@
 
 #include "config.h"
 #include "endpoints.h"
-
-__attribute__((format(printf, 2, 3))) static bool refuse(beamd_config_error *err,
-                                                         const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(err->text, sizeof err->text, format, args);
-    va_end(args);
-    return false;
-}
+#include "realtime.h"
 
 static bool choose_runtime_dir(beamd_config *config, beamd_config_error *err)
 {
     if (config->runtime_dir[0]) {
         return config->runtime_dir[0] == '/' ||
-               refuse(err, "config: runtime_dir: not an absolute path");
+               beamd_config_refuse(config, err, "runtime_dir", "not an absolute path");
     }
     const char *given = getenv("RUNTIME_DIRECTORY"); /* systemd; several are separated by ':' */
     if (given && *given == '/') {
@@ -35,14 +25,13 @@ static bool choose_runtime_dir(beamd_config *config, beamd_config_error *err)
         }
     } else if (beam_runtime_dir(config->runtime_dir, sizeof config->runtime_dir) == 0) {
         return config->runtime_dir[0] == '/' ||
-               refuse(err,
-                      "config: runtime_dir: the one of the environment is not an absolute path");
+               beamd_config_refuse(config, err, "runtime_dir",
+                                   "the one of the environment is not an absolute path");
     }
-    return refuse(
-        err,
-        "config: runtime_dir: the one of the environment is longer than %zu bytes, or it is in "
-        "/tmp and belongs to another user",
-        sizeof config->runtime_dir - 1);
+    return beamd_config_refuse(config, err, "runtime_dir",
+                               "the one of the environment is longer than %zu bytes, or it is in "
+                               "/tmp and belongs to another user",
+                               sizeof config->runtime_dir - 1);
 }
 
 static bool port_is_number(const char *port)
@@ -63,42 +52,45 @@ static bool tcp_is_loopback(const char *address)
     return false;
 }
 
-static bool check_zmq_endpoint(const char *key, const char *endpoint, beamd_config_error *err)
+static bool check_zmq_endpoint(const beamd_config *config, const char *key, const char *endpoint,
+                               beamd_config_error *err)
 {
     if (strncmp(endpoint, "ipc://", 6) == 0) {
         const char *path = endpoint + 6;
         /* sockaddr_un holds 107 bytes; libzmq would cut an abstract name's meaning elsewhere */
         return (path[0] == '/' && strlen(path) < 108) ||
-               refuse(err, "config: %s: ipc:// needs an absolute path of at most 107 bytes", key);
+               beamd_config_refuse(config, err, key,
+                                   "ipc:// needs an absolute path of at most 107 bytes");
     }
     if (strncmp(endpoint, "tcp://", 6) == 0) {
         return tcp_is_loopback(endpoint + 6) ||
-               refuse(
-                   err,
-                   "config: %s: tcp is allowed on 127.0.0.1, [::1] or localhost with a port only: "
-                   "connections are not yet encrypted or authenticated (CURVE)",
-                   key);
+               beamd_config_refuse(
+                   config, err, key,
+                   "tcp is allowed on 127.0.0.1, [::1] or localhost with a port only: connections "
+                   "are not yet encrypted or authenticated (CURVE)");
     }
-    return refuse(err, "config: %s: must begin with ipc:// or tcp://", key);
+    return beamd_config_refuse(config, err, key, "must begin with ipc:// or tcp://");
 }
 
-static bool check_metrics_endpoint(const char *endpoint, beamd_config_error *err)
+static bool check_metrics_endpoint(const beamd_config *config, beamd_config_error *err)
 {
+    static const char key[] = "metrics_endpoint";
+    const char *endpoint = config->metrics_endpoint;
     if (strcmp(endpoint, "off") == 0) {
         return true;
     }
     if (strncmp(endpoint, "unix:", 5) == 0) {
         return (endpoint[5] == '/' && strlen(endpoint + 5) < 108) ||
-               refuse(
-                   err,
-                   "config: metrics_endpoint: unix: needs an absolute path of at most 107 bytes");
+               beamd_config_refuse(config, err, key,
+                                   "unix: needs an absolute path of at most 107 bytes");
     }
     if (strncmp(endpoint, "tcp://", 6) == 0) {
         return (tcp_is_loopback(endpoint + 6) && strncmp(endpoint + 6, "localhost", 9) != 0) ||
-               refuse(err, "config: metrics_endpoint: tcp is allowed on 127.0.0.1 or [::1] with a "
-                           "port only");
+               beamd_config_refuse(config, err, key,
+                                   "tcp is allowed on 127.0.0.1 or [::1] with a "
+                                   "port only");
     }
-    return refuse(err, "config: metrics_endpoint: must be off or begin with unix: or tcp://");
+    return beamd_config_refuse(config, err, key, "must be off or begin with unix: or tcp://");
 }
 
 static bool fill_endpoints(beamd_config *config, beamd_config_error *err)
@@ -113,13 +105,15 @@ static bool fill_endpoints(beamd_config *config, beamd_config_error *err)
     for (size_t i = 0; i < sizeof zmq / sizeof zmq[0]; i++) {
         if (!zmq[i].endpoint[0] &&
             beam_endpoint_default(zmq[i].endpoint, BEAMD_ENDPOINT_BYTES, dir, zmq[i].which) < 0) {
-            return refuse(err, "config: runtime_dir: too long for the path of a socket");
+            return beamd_config_refuse(config, err, "runtime_dir",
+                                       "too long for the path of a socket");
         }
     }
     char path[BEAMD_ENDPOINT_BYTES - 8];
     if (!config->metrics_endpoint[0]) {
         if (beam_endpoint_path(path, sizeof path, dir, BEAM_ENDPOINT_METRICS) < 0) {
-            return refuse(err, "config: runtime_dir: too long for the path of a socket");
+            return beamd_config_refuse(config, err, "runtime_dir",
+                                       "too long for the path of a socket");
         }
         snprintf(config->metrics_endpoint, BEAMD_ENDPOINT_BYTES, "unix:%s", path);
     }
@@ -144,7 +138,7 @@ static bool check_distinct(const beamd_config *config, beamd_config_error *err)
     for (size_t i = 1; i < sizeof keys / sizeof keys[0]; i++) {
         for (size_t k = 0; k < i; k++) {
             if (strcmp(endpoint_place(endpoints[i]), endpoint_place(endpoints[k])) == 0) {
-                return refuse(err, "config: %s: the same as %s", keys[i], keys[k]);
+                return beamd_config_refuse(config, err, keys[i], "the same as %s", keys[k]);
             }
         }
     }
@@ -162,21 +156,70 @@ static bool check_model_file(const beamd_config *config, beamd_config_error *err
 {
     const char *why =
         config->model_file[0] ? beamd_config_model_file_wrong(config->model_file) : NULL;
-    return !why || refuse(err, "config: model_file: %s", why);
+    return !why || beamd_config_refuse(config, err, "model_file", "%s", why);
+}
+
+static bool check_cpus(const beamd_config *config, const char *key, const char *text, bool one,
+                       unsigned *count, beamd_config_error *err)
+{
+    static beamd_cpu_list list; /* large */
+    const char *why;
+    if (!beamd_cpus_parse(text, &list, &why)) {
+        return beamd_config_refuse(config, err, key, "%s", why);
+    }
+    *count = list.count;
+    return !one || list.count <= 1 || beamd_config_refuse(config, err, key, "one core only");
+}
+
+static bool check_realtime(beamd_config *config, beamd_config_error *err)
+{
+    unsigned cores = 0, one = 0;
+    if (!check_cpus(config, "worker_cpus", config->worker_cpus, false, &cores, err) ||
+        !check_cpus(config, "loop_cpu", config->loop_cpu, true, &one, err) ||
+        !check_cpus(config, "io_cpu", config->io_cpu, true, &one, err)) {
+        return false;
+    }
+    if (config->workers == 0 && cores > 0) {
+        config->workers = cores < 64 ? cores : 64;
+    }
+    /* nobody gets a core from a thread under SCHED_FIFO that does not sleep */
+    return config->spin_us == 0 || config->realtime_priority == 0 || cores > 0 ||
+           beamd_config_refuse(config, err, "spin_us",
+                               "with realtime_priority, threads that spin need cores of their own: "
+                               "set worker_cpus");
+}
+
+static bool check_several(const beamd_config *config, beamd_config_error *err)
+{
+    if (config->deadline_us > config->deadline_max_ms * 1000) {
+        return beamd_config_refuse(config, err, "deadline_us", "longer than deadline_max_ms");
+    }
+    if (config->backend_retry_ms > config->backend_retry_max_ms) {
+        return beamd_config_refuse(config, err, "backend_retry_ms",
+                                   "longer than backend_retry_max_ms");
+    }
+#ifndef BEAMD_FAULTS
+    if (config->fault[0]) {
+        return beamd_config_refuse(config, err, "fault",
+                                   "this program was built without BEAMD_FAULTS");
+    }
+#endif
+    return true;
 }
 
 bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
 {
-    if (!choose_runtime_dir(config, err) || !fill_endpoints(config, err)) {
+    if (!choose_runtime_dir(config, err) || !fill_endpoints(config, err) ||
+        !check_realtime(config, err) || !check_several(config, err)) {
         return false;
     }
     if (config->workers == 0) {
         const long cores = sysconf(_SC_NPROCESSORS_ONLN);
         config->workers = cores > 2 ? (cores > 65 ? 64 : cores - 1) : 1;
     }
-    return check_zmq_endpoint("csi_endpoint", config->csi_endpoint, err) &&
-           check_zmq_endpoint("beams_endpoint", config->beams_endpoint, err) &&
-           check_zmq_endpoint("control_endpoint", config->control_endpoint, err) &&
-           check_metrics_endpoint(config->metrics_endpoint, err) && check_distinct(config, err) &&
+    return check_zmq_endpoint(config, "csi_endpoint", config->csi_endpoint, err) &&
+           check_zmq_endpoint(config, "beams_endpoint", config->beams_endpoint, err) &&
+           check_zmq_endpoint(config, "control_endpoint", config->control_endpoint, err) &&
+           check_metrics_endpoint(config, err) && check_distinct(config, err) &&
            check_model_file(config, err);
 }

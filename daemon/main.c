@@ -54,14 +54,15 @@ static int serve(beamd_service *service)
 
 static const char usage[] =
     "usage: beamd [--config FILE] [--runtime-dir DIR] [--set KEY=VALUE]...\n"
-    "       beamd --check-config FILE | --dump-config | --version | --help\n"
+    "       beamd --check-config FILE | --dump-config | --man | --version | --help\n"
     "Serves robust beamformers for streamed channel estimates and targets. Without a file the\n"
     "defaults of --dump-config hold. SIGTERM drains, SIGHUP reads the file again.\n";
 
-static int dump_config(void)
+/* The documented file, or the manual page beamd.conf(5). */
+static int print_config(size_t (*write)(char *out, size_t size))
 {
     static char text[65536];
-    const size_t n = beamd_config_dump(text, sizeof text);
+    const size_t n = write(text, sizeof text);
     return n < sizeof text && fwrite(text, 1, n, stdout) == n ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -76,11 +77,15 @@ typedef struct command {
 /* -1: go on; else the exit status. */
 static int read_command(command *self, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"runtime-dir", required_argument, NULL, 'r'},
-        {"set", required_argument, NULL, 's'},    {"check-config", required_argument, NULL, 'k'},
-        {"dump-config", no_argument, NULL, 'd'},  {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"runtime-dir", required_argument, NULL, 'r'},
+                                            {"set", required_argument, NULL, 's'},
+                                            {"check-config", required_argument, NULL, 'k'},
+                                            {"dump-config", no_argument, NULL, 'd'},
+                                            {"man", no_argument, NULL, 'm'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         switch (option) {
@@ -100,7 +105,9 @@ static int read_command(command *self, int argc, char **argv)
             }
             break;
         case 'd':
-            return dump_config();
+            return print_config(beamd_config_dump);
+        case 'm':
+            return print_config(beamd_config_manual);
         case 'v':
             puts("beamd " BEAMD_VERSION);
             return EXIT_SUCCESS;
@@ -141,8 +148,9 @@ int main(int argc, char **argv)
         beamd_model *model =
             config->model_file[0] ? beamd_model_read(config->model_file, &model_err) : NULL;
         if (config->model_file[0] && !model) {
-            fprintf(stderr, "beamd: %s: model_file: %s: %s: %s\n", line.config_path,
-                    config->model_file, model_err.field, model_err.text);
+            beamd_config_refuse(config, &err, "model_file", "%s: %s: %s", config->model_file,
+                                model_err.field, model_err.text);
+            fprintf(stderr, "beamd: %s\n", err.text);
             return EXIT_USAGE;
         }
         beamd_model_release(&model);

@@ -13,7 +13,7 @@ typedef struct reply_room {
     Beamd__ConfigKey *key_at[KEYS], *changed_at[KEYS];
     char *restart_at[KEYS];
     beamd_config_setting setting[KEYS];
-    char new_value[KEYS][BEAMD_CONFIG_VALUE_BYTES];
+    char old_value[KEYS][BEAMD_CONFIG_VALUE_BYTES], new_value[KEYS][BEAMD_CONFIG_VALUE_BYTES];
     size_t changes, restarts;
 } reply_room;
 
@@ -37,13 +37,13 @@ static void note_change(void *arg, const char *name, const char *old_value, cons
                         bool reloadable)
 {
     reply_room *room = arg;
-    (void)old_value;
     if (room->changes == KEYS) {
         return; /* there are not so many keys: a static assertion of the table's size */
     }
     Beamd__ConfigKey *key = &room->changed[room->changes];
     char *value = room->new_value[room->changes];
     snprintf(value, BEAMD_CONFIG_VALUE_BYTES, "%s", new_value);
+    snprintf(room->old_value[room->changes], BEAMD_CONFIG_VALUE_BYTES, "%s", old_value);
     beamd__config_key__init(key);
     key->name = text_of(name);
     key->value = value;
@@ -80,8 +80,9 @@ static bool take_over(beamd_service *self, bool check_only, reply_room *room,
         return true;
     }
     for (size_t k = 0; k < room->changes; k++) {
-        BEAMD_LOG(BEAMD_LOG_NOTICE, "event=config_changed key=%s value=\"%s\" needs_restart=%d",
-                  room->changed[k].name, room->changed[k].value, !room->changed[k].reloadable);
+        BEAMD_LOG(BEAMD_LOG_NOTICE, "event=setting key=%s old=\"%s\" new=\"%s\" takes_effect=%s",
+                  room->changed[k].name, room->old_value[k], room->changed[k].value,
+                  room->changed[k].reloadable ? "now" : "restart");
     }
     const char *first = "";
     const int fixed = beamd_config_reload(&self->config, &fresh, &first);
@@ -156,4 +157,20 @@ int beamd_service_set_log_level(void *arg, const char *level, beam_wire_error *e
     }
     return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "level",
                           "must be err, warning, notice, info or debug");
+}
+
+bool beamd_service_check_keys(beamd_service *self, const beamd_config *fresh,
+                              beamd_config_error *err)
+{
+    (void)self;
+    (void)fresh;
+    (void)err;
+    return true;
+}
+
+bool beamd_service_reload_keys(beamd_service *self, beamd_config_error *err)
+{
+    (void)self;
+    (void)err;
+    return true;
 }

@@ -218,6 +218,15 @@ static int check_packed(cursor c, const ProtobufCMessageDescriptor *descriptor,
 static int check_message(const ProtobufCMessageDescriptor *descriptor, cursor c, const walk *w,
                          int *unknown, beam_wire_error *err);
 
+/* Repeated messages and texts have one field on the wire each, repeated numbers are packed into
+ * one.
+ */
+static bool one_field_each(const ProtobufCFieldDescriptor *f)
+{
+    return f->label == PROTOBUF_C_LABEL_REPEATED &&
+           (f->type == PROTOBUF_C_TYPE_MESSAGE || f->type == PROTOBUF_C_TYPE_STRING);
+}
+
 /* A field with a length in front: text, bytes, packed numbers or a message. */
 static int check_delimited(cursor *c, const ProtobufCMessageDescriptor *descriptor,
                            const ProtobufCFieldDescriptor *f, uint32_t *count, const walk *w,
@@ -229,20 +238,21 @@ static int check_delimited(cursor *c, const ProtobufCMessageDescriptor *descript
     }
     const cursor inner = {c->at, c->at + length};
     c->at = inner.end;
-    if (f->type == PROTOBUF_C_TYPE_MESSAGE) {
-        const bool repeated = f->label == PROTOBUF_C_LABEL_REPEATED;
-        const uint32_t limit = repeated ? count_limit(descriptor, f->name) : 1;
-        if (*count >= limit) {
-            return too_many(err, w, f->name, (size_t)*count + 1, limit);
-        }
-        const walk next = {.parent = w, .field = f->name, .index = repeated ? (long)*count : -1};
+    if (f->label == PROTOBUF_C_LABEL_REPEATED && !one_field_each(f)) {
         ++*count;
-        return check_message(f->descriptor, inner, &next, unknown, err);
-    }
-    if (f->label == PROTOBUF_C_LABEL_REPEATED) {
         return check_packed(inner, descriptor, f, w, err);
     }
-    return f->type == PROTOBUF_C_TYPE_STRING ? check_string(&inner, w, f->name, err) : 0;
+    const uint32_t limit = one_field_each(f) ? count_limit(descriptor, f->name) : 1;
+    if (*count >= limit) {
+        return too_many(err, w, f->name, (size_t)*count + 1, limit);
+    }
+    const walk next = {
+        .parent = w, .field = f->name, .index = one_field_each(f) ? (long)*count : -1};
+    ++*count;
+    if (f->type == PROTOBUF_C_TYPE_MESSAGE) {
+        return check_message(f->descriptor, inner, &next, unknown, err);
+    }
+    return f->type == PROTOBUF_C_TYPE_STRING ? check_string(&inner, &next, NULL, err) : 0;
 }
 
 static int check_field(cursor *c, const ProtobufCMessageDescriptor *descriptor,
@@ -253,17 +263,12 @@ static int check_field(cursor *c, const ProtobufCMessageDescriptor *descriptor,
         return refuse(err, BEAMD__ERROR_CODE__ERROR_MALFORMED, w, f->name,
                       "the field is encoded as another type");
     }
-    const bool repeated_message =
-        f->type == PROTOBUF_C_TYPE_MESSAGE && f->label == PROTOBUF_C_LABEL_REPEATED;
-    if (*count > 0 && !repeated_message) {
+    if (*count > 0 && !one_field_each(f)) {
         return refuse(err, BEAMD__ERROR_CODE__ERROR_MALFORMED, w, f->name,
                       "the field appears twice");
     }
     if (wire_type == 2) {
-        const bool message = f->type == PROTOBUF_C_TYPE_MESSAGE;
-        const int r = check_delimited(c, descriptor, f, count, w, unknown, err);
-        *count += message ? 0 : 1;
-        return r;
+        return check_delimited(c, descriptor, f, count, w, unknown, err);
     }
     ++*count;
     uint64_t value = 0;

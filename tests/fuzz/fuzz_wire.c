@@ -1,6 +1,7 @@
 /* Whatever the bytes are: the decoder ends, stays inside them, and a message that it accepts is
  * packed and accepted again. With clang: -fsanitize=fuzzer,address on this file; elsewhere replay.c
  * drives it. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,18 +42,67 @@ static void check_round_trip(const beam_wire_header *header, const ProtobufCMess
     free(again);
 }
 
-/* The arrays of a CsiUpdate, as the daemon reads them. */
-static void read_channels(const Beamd__CsiUpdate *csi)
+/* Any numbers fit any element type, and toward zero none grows. */
+static void encode_again(const Beamd__ComplexArray *array, const double *values, size_t count)
 {
-    for (size_t k = 0; k < csi->n_subbands; k++) {
-        const Beamd__ComplexArray *array = csi->subbands[k]->channels;
-        if (!array || array->n_shape != 3 || array->data.len > BEAM_WIRE_MAX_MESSAGE_BYTES) {
-            continue;
+    Beamd__ComplexArray again = *array;
+    const size_t bytes = beam_wire_complex_bytes(array->element, (int)array->bits, count);
+    double *decoded = malloc((2 * count + 1) * sizeof *decoded);
+    again.data.data = malloc(bytes + 1);
+    must(decoded && again.data.data);
+    must(beam_wire_array_encode(&again, array->element, (int)array->bits,
+                                BEAM_WIRE_ROUND_TOWARD_ZERO, values, bytes) == 0);
+    must(beam_wire_array_decode(&again, "a", array->shape, array->n_shape, decoded, NULL) == 0);
+    for (size_t k = 0; k < 2 * count; k++) {
+        must(fabs(decoded[k]) <= fabs(values[k]));
+    }
+    free(again.data.data);
+    free(decoded);
+}
+
+/* An array as the daemon and the client read it, into room for just what its shape says. What is
+ * accepted is finite, and is encoded again. */
+static void read_array(const Beamd__ComplexArray *array)
+{
+    beam_wire_error err = {0};
+    size_t count = 1;
+    if (!array || beam_wire_array_check(array, "a", array->shape, array->n_shape, &err) < 0) {
+        must(!array || err.text[0] != 0);
+        return;
+    }
+    for (size_t k = 0; k < array->n_shape; k++) {
+        count *= array->shape[k];
+    }
+    must(count <= BEAM_WIRE_MAX_MESSAGE_BYTES &&
+         array->data.len == beam_wire_complex_bytes(array->element, (int)array->bits, count));
+    double *values = malloc((2 * count + 1) * sizeof *values);
+    must(values != NULL);
+    if (beam_wire_array_decode(array, "a", array->shape, array->n_shape, values, &err) == 0) {
+        for (size_t k = 0; k < 2 * count; k++) {
+            must(isfinite(values[k]));
         }
-        double *values = malloc(array->data.len * 2 + sizeof *values);
-        must(values != NULL);
-        (void)beam_wire_array_decode(array, "channels", array->shape, 3, values, NULL);
-        free(values);
+        encode_again(array, values, count);
+    }
+    free(values);
+}
+
+static void read_arrays(unsigned type, const ProtobufCMessage *message)
+{
+    if (type == BEAM_WIRE_CSI_UPDATE) {
+        const Beamd__CsiUpdate *csi = (const Beamd__CsiUpdate *)message;
+        for (size_t k = 0; k < csi->n_subbands; k++) {
+            read_array(csi->subbands[k]->channels);
+        }
+    } else if (type == BEAM_WIRE_SOLUTION) {
+        const Beamd__Solution *solution = (const Beamd__Solution *)message;
+        read_array(solution->beams);
+        read_array(solution->sensing);
+    } else if (type == BEAM_WIRE_SOLUTION_SET) {
+        const Beamd__SolutionSet *set = (const Beamd__SolutionSet *)message;
+        for (size_t k = 0; k < set->n_solutions; k++) {
+            read_array(set->solutions[k]->beams);
+            read_array(set->solutions[k]->sensing);
+        }
     }
 }
 
@@ -70,9 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     must(message->descriptor == beam_wire_descriptor(header.type));
-    if (header.type == BEAM_WIRE_CSI_UPDATE) {
-        read_channels((const Beamd__CsiUpdate *)message);
-    }
+    read_arrays(header.type, message);
     check_round_trip(&header, message, &arena);
     return 0;
 }

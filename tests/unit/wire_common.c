@@ -31,6 +31,23 @@ const wire_golden GOLDEN[GOLDENS] = {
     {"model_get", BEAM_WIRE_MODEL_GET, sizeof(Beamd__ModelGet)},
     {"model_reload", BEAM_WIRE_MODEL_RELOAD, sizeof(Beamd__ModelReload)},
     {"model_reply", BEAM_WIRE_MODEL_REPLY, sizeof(Beamd__ModelReply)},
+    {"register_wideband", BEAM_WIRE_REGISTER_CLUSTER, sizeof(Beamd__RegisterCluster)},
+    {"csi_wideband", BEAM_WIRE_CSI_UPDATE, sizeof(Beamd__CsiUpdate)},
+    {"users_join_wideband", BEAM_WIRE_USERS_JOIN, sizeof(Beamd__UsersJoin)},
+    {"preference_set_named", BEAM_WIRE_PREFERENCE_SET, sizeof(Beamd__PreferenceSet)},
+    {"preference_remove", BEAM_WIRE_PREFERENCE_SET, sizeof(Beamd__PreferenceSet)},
+    {"preference_reply_named", BEAM_WIRE_PREFERENCE_REPLY, sizeof(Beamd__PreferenceReply)},
+    {"solution_late", BEAM_WIRE_SOLUTION, sizeof(Beamd__Solution)},
+    {"solution_set", BEAM_WIRE_SOLUTION_SET, sizeof(Beamd__SolutionSet)},
+    {"front_request", BEAM_WIRE_FRONT_REQUEST, sizeof(Beamd__FrontRequest)},
+    {"config_get", BEAM_WIRE_CONFIG_GET, sizeof(Beamd__ConfigGet)},
+    {"config_reload", BEAM_WIRE_CONFIG_RELOAD, sizeof(Beamd__ConfigReload)},
+    {"log_level_set", BEAM_WIRE_LOG_LEVEL_SET, sizeof(Beamd__LogLevelSet)},
+    {"drain", BEAM_WIRE_DRAIN, sizeof(Beamd__Drain)},
+    {"front_reply", BEAM_WIRE_FRONT_REPLY, sizeof(Beamd__FrontReply)},
+    {"config_reply", BEAM_WIRE_CONFIG_REPLY, sizeof(Beamd__ConfigReply)},
+    {"telemetry", BEAM_WIRE_TELEMETRY, sizeof(Beamd__Telemetry)},
+    {"cluster_list_wideband", BEAM_WIRE_CLUSTER_LIST_REPLY, sizeof(Beamd__ClusterListReply)},
 };
 
 golden golden_read(const char *name)

@@ -4,7 +4,7 @@
 
 #include "wire.h"
 
-enum { ARENA_BYTES = 2 << 20, GOLDENS = 19 };
+enum { ARENA_BYTES = 2 << 20, GOLDENS = 36 };
 
 typedef struct wire_golden {
     const char *file;
