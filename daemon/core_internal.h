@@ -43,6 +43,7 @@ struct beamd_core {
     uint64_t ticket; /* of the last request activated */
     beamd_clock_offset *offsets;
     beamd_model *model; /* NULL: none */
+    uint64_t model_takes;
     beamd_model_job reading;
     bool is_reading, reread;   /* reread: the configured one, after that under way */
     beamd_request reading_for; /* identity_bytes 0: a signal asked */
@@ -129,6 +130,7 @@ void beamd_core_schedule_time(beamd_core *self);
 uint64_t beamd_core_schedule_next_ns(const beamd_core *self);
 /* Room for the network on the threads that are idle; the others get it with their next batch. */
 void beamd_core_make_rooms(beamd_core *self, const beam_dims *dims);
+void beamd_core_lay_rooms(beamd_core *self, beamd_batch *batch);
 
 /* core_service.c: which effort a request gets, from measured service times. */
 beamd_fallback beamd_core_excluded(const beamd_core *self, const beamd_cluster *cluster);

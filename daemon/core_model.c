@@ -33,15 +33,23 @@ beamd_cluster_limits beamd_core_limits(const beamd_core *self, size_t counted)
                                   .bytes_left = all > used ? all - used : 0};
 }
 
+static void find_rooms(beamd_core *self)
+{
+    for (unsigned i = 0; i < self->count; i++) {
+        self->clusters[i]->without_room = false;
+    }
+    for (unsigned k = 0; k < self->idle_count; k++) { /* the others when they come back */
+        beamd_core_lay_rooms(self, self->idle[k]);
+    }
+}
+
 void beamd_core_set_model(beamd_core *self, beamd_model *model)
 {
     beamd_model_release(&self->model);
     self->model = model;
+    self->model_takes++;
     self->metrics.model_loads += model != NULL;
-    for (unsigned i = 0; i < self->count; i++) { /* its layers may need more, or less */
-        self->clusters[i]->without_room = false;
-        beamd_core_make_rooms(self, &self->clusters[i]->max);
-    }
+    find_rooms(self); /* its layers may need more, or less */
 }
 
 static void put_model(const beamd_model *from, Beamd__Model *to)
@@ -133,6 +141,7 @@ void beamd_core_model_reload(beamd_core *self, const beamd_call *call,
 void beamd_core_reread_model(beamd_core *self)
 {
     static const beamd_request nobody;
+    find_rooms(self); /* memory may be allowed now that was not */
     const char *file = self->config->model_file;
     if (!file[0] && (!self->model || !self->model->file[0])) {
         return; /* the one built in does not change */

@@ -460,6 +460,9 @@ void beamd_core_batch_done(beamd_core *self, beamd_batch *batch)
         self->rescue_away = false;
     } else {
         self->idle[self->idle_count++] = batch;
+        if (batch->room_model != self->model_takes) {
+            beamd_core_lay_rooms(self, batch);
+        }
     }
 }
 
@@ -604,6 +607,16 @@ uint64_t beamd_core_schedule_next_ns(const beamd_core *self)
         }
     }
     return next_ns;
+}
+
+/* For all clusters anew: the layers of another model may need more. */
+void beamd_core_lay_rooms(beamd_core *self, beamd_batch *batch)
+{
+    const size_t most = (size_t)self->config->cluster_memory_mib << 20;
+    for (unsigned i = 0; self->model && i < self->count; i++) {
+        (void)beamd_batch_make_room(batch, self->model->info, &self->clusters[i]->max, most);
+    }
+    batch->room_model = self->model_takes;
 }
 
 void beamd_core_make_rooms(beamd_core *self, const beam_dims *dims)

@@ -1,6 +1,7 @@
 #include "notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -60,6 +61,33 @@ void beamd_notify_close(beamd_notify *self)
     }
 }
 
+/* fd: -1, or one to go with it. */
+static bool send_text(const beamd_notify *self, const char *text, size_t length, int fd)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    memcpy(to.sun_path, self->path, self->path_length);
+    struct iovec part = {.iov_base = (void *)(uintptr_t)text, .iov_len = length};
+    union {
+        struct cmsghdr aligned;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = {0}};
+    struct msghdr message = {
+        .msg_name = &to,
+        .msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + self->path_length),
+        .msg_iov = &part,
+        .msg_iovlen = 1};
+    if (fd >= 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(head), &fd, sizeof fd);
+    }
+    return sendmsg(self->fd, &message, MSG_NOSIGNAL) == (ssize_t)length;
+}
+
 bool beamd_notify_send(const beamd_notify *self, const char *format, ...)
 {
     if (self->fd < 0) {
@@ -70,12 +98,59 @@ bool beamd_notify_send(const beamd_notify *self, const char *format, ...)
     va_start(args, format);
     const int length = vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (length < 0 || (size_t)length >= sizeof text) {
+    return length >= 0 && (size_t)length < sizeof text && send_text(self, text, (size_t)length, -1);
+}
+
+static bool name_usable(const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const size_t length = strspn(name, allowed);
+    return length > 0 && length < BEAMD_FD_NAME_BYTES && name[length] == 0;
+}
+
+bool beamd_notify_keep_fd(const beamd_notify *self, const char *name, int fd)
+{
+    char text[BEAMD_FD_NAME_BYTES + 32];
+    if (self->fd < 0 || !name_usable(name)) {
         return false;
     }
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    memcpy(to.sun_path, self->path, self->path_length);
-    const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + self->path_length);
-    return sendto(self->fd, text, (size_t)length, MSG_NOSIGNAL, (const struct sockaddr *)&to,
-                  size) == length;
+    const int length = snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s", name);
+    return send_text(self, text, (size_t)length, fd);
+}
+
+bool beamd_notify_drop_fd(const beamd_notify *self, const char *name)
+{
+    char text[BEAMD_FD_NAME_BYTES + 32];
+    if (self->fd < 0 || !name_usable(name)) {
+        return false;
+    }
+    const int length = snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    return send_text(self, text, (size_t)length, -1);
+}
+
+unsigned beamd_notify_given_fds(beamd_given_fd *out, unsigned most)
+{
+    enum { FIRST = 3, LAST = 65536 }; /* SD_LISTEN_FDS_START; far above any manager's limit */
+    const uint64_t pid = number_from_environment("LISTEN_PID");
+    uint64_t count = number_from_environment("LISTEN_FDS");
+    const char *names = getenv("LISTEN_FDNAMES");
+    unsigned taken = 0;
+    count = pid != (uint64_t)getpid() ? 0 : count > LAST ? LAST : count;
+    for (uint64_t k = 0; k < count; k++) {
+        const int fd = FIRST + (int)k;
+        const size_t length = names ? strcspn(names, ":") : 0;
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && taken < most) {
+            beamd_given_fd *it = &out[taken++];
+            *it = (beamd_given_fd){.fd = fd};
+            memcpy(it->name, names ? names : "", length < sizeof it->name ? length : 0);
+        } else {
+            close(fd);
+        }
+        names = names && names[length] == ':' ? names + length + 1 : NULL;
+    }
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    return taken;
 }

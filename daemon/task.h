@@ -187,6 +187,7 @@ struct beamd_batch {
     beamd_room room[BEAMD_ROOMS];
     beam_inference *inference; /* of the sizes at hand; NULL: no room */
     uint64_t batches;
+    uint64_t room_model; /* the core's count of models when the rooms were last laid out for all */
     beam_network_request request[BEAMD_BATCH_PROBLEMS];
     beam_inference_detail detail[BEAMD_BATCH_PROBLEMS];
     /* out */

@@ -105,7 +105,12 @@ static bool world_submit(void *arg, beamd_crew crew, beamd_job *job)
 static bool world_replace_thread(void *arg, beamd_crew crew, const beamd_job *job)
 {
     world *w = arg;
-    assert_int_equal(crew, BEAMD_CREW_SOLVE);
+    if (crew == BEAMD_CREW_RESCUE) {
+        assert_ptr_equal(w->rescue, job);
+        w->lost[w->lost_count++] = w->rescue;
+        w->rescue = NULL;
+        return true;
+    }
     for (unsigned k = 0; k < w->jobs; k++) {
         if (w->under_way[k] == job) {
             w->lost[w->lost_count++] = w->under_way[k];

@@ -89,24 +89,20 @@ static void a_model_without_room_leaves_the_solver(void **state)
     test_model_file file = test_model_make_fresh(2, 8, "any", 1);
     test_model_save(&file, path);
     ready_cluster(w, "c", scene);
-    beamd_gauges g;
-    beamd_core_gauges(w->core, w->now_ns, &g);
-    w->config.memory_mib = 0; /* below the least of a file: all is in use */
+    w->config.cluster_memory_mib = 0; /* below the least of a file */
     deliver_reload(w, 'o', path, 1);
     finish_reading(w);
     deliver_csi(w, 'a', "c", scene, 1, 0);
     finish_one(w);
     assert_int_equal(last(w)->type, BEAM_WIRE_SOLUTION);
+    assert_int_equal(last(w)->backend, BEAMD__BACKEND__BACKEND_SOLVER);
     assert_int_equal(beamd_core_metrics(w->core)->fallbacks[BEAMD_FALLBACK_MEMORY], 1);
-    const size_t before = g.cluster_bytes;
-    beamd_core_gauges(w->core, w->now_ns, &g);
-    assert_int_equal(g.cluster_bytes, before);
-    w->config.memory_mib = 64; /* room again: taken at the next solve */
+    w->config.cluster_memory_mib = 64; /* room again: taken after the next reload */
+    step(w, BEAMD_EVENT_MODEL);
     deliver_csi(w, 'a', "c", scene, 2, 0);
     finish_one(w);
     assert_int_equal(beamd_core_metrics(w->core)->fallbacks[BEAMD_FALLBACK_MEMORY], 1);
-    beamd_core_gauges(w->core, w->now_ns, &g);
-    assert_true(g.cluster_bytes > before);
+    assert_int_equal(last(w)->backend, BEAMD__BACKEND__BACKEND_NETWORK);
     unlink(path);
     test_model_file_free(&file);
     world_free(w);
@@ -134,11 +130,11 @@ static void a_signal_waits_for_the_reading_under_way(void **state)
 {
     (void)state;
     world *w = world_new(1);
-    beamd_core_reread_model(w->core); /* nothing is configured, nothing loaded from a file */
+    step(w, BEAMD_EVENT_MODEL); /* nothing is configured, nothing loaded from a file */
     assert_null(w->reading);
     strcpy(w->config.model_file, "/no/such/file");
     deliver_reload(w, 'o', "/no/other/file", 1);
-    beamd_core_reread_model(w->core);
+    step(w, BEAMD_EVENT_MODEL);
     finish_reading(w);
     assert_non_null(w->reading);
     assert_string_equal(((beamd_model_job *)w->reading)->file, "/no/such/file");
