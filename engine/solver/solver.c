@@ -45,7 +45,8 @@ static void carve(beam_solver *s, beam_arena *arena, const beam_dims *d)
     beam_curvature_carve(&s->curvature, arena, d->stations, D);
     s->y = BEAM_TAKE(arena, double, n);
     s->geometry = BEAM_TAKE(arena, double, beam_solver_geometry_size(d));
-    s->geometry_new = BEAM_TAKE(arena, double, beam_solver_geometry_size(d));
+    s->geometry_new =
+        BEAM_TAKE(arena, double, beam_solver_geometry_size(d) + 2); /* exchange.c's key */
     s->sensing = BEAM_TAKE(arena, double, point);
     s->unit = BEAM_TAKE(arena, double, point);
     s->rate_end.x = BEAM_TAKE(arena, double, point);
