@@ -2,8 +2,6 @@
 beam_add_test(test_sensing_exchange SOURCES property/test_sensing_exchange.c LABELS property TIMEOUT 300)
 if(TARGET beamdwork)
   beam_add_test(test_cluster SOURCES unit/test_cluster.c unit/batch_case.c LIBS beamdwork LABELS unit)
-  if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/unit/test_batch.c)
-  beam_add_test(test_batch SOURCES unit/test_batch.c unit/batch_case.c common/untrained.c LIBS beamdwork LABELS unit
-                TIMEOUT 300)
-  endif()
+  beam_add_test(test_batch SOURCES unit/test_batch.c unit/batch_case.c common/untrained.c common/model.c
+                LIBS beamdwork LABELS unit TIMEOUT 300)
 endif()

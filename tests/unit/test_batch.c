@@ -1,0 +1,852 @@
+/* Batches on one thread: every answer is exact, inside the budgets and not worse than the classical
+ * design, whoever gave it and in whatever company. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+#include "common/model.h"
+#include "common/untrained.h"
+#include "unit/batch_case.h"
+
+/* A batch, its model and its room. */
+typedef struct bench {
+    beamd_batch *batch;
+    beam_model *model;
+    beamd_model held;
+    atomic_bool abandon;
+} bench;
+
+static bench *bench_new(Beamd__Backend backend, beam_model *model)
+{
+    bench *b = test_memory(sizeof *b);
+    memset(b, 0, sizeof *b);
+    b->batch = test_memory(sizeof *b->batch);
+    memset(b->batch, 0, sizeof *b->batch);
+    b->batch->job.run = beamd_batch_run;
+    b->batch->abandon = &b->abandon;
+    b->batch->backend = backend;
+    b->model = model;
+    b->held.model = model;
+    b->held.info = model ? beam_model_info_of(model) : NULL;
+    b->batch->model = model ? &b->held : NULL;
+    return b;
+}
+
+static void bench_free(bench *b)
+{
+    beamd_batch_free_rooms(b->batch);
+    free(b->batch);
+    free(b);
+}
+
+static void bench_room(bench *b, const beam_dims *dims)
+{
+    assert_true(beamd_batch_make_room(b->batch, b->held.info, dims, (size_t)1 << 30));
+    beamd_batch_choose_room(b->batch, dims);
+    assert_non_null(b->batch->inference);
+}
+
+static void bench_add(bench *b, beamd_task *task)
+{
+    b->batch->task[b->batch->tasks++] = task;
+    b->batch->problems += (unsigned)(task->subbands * task->preferences);
+}
+
+static void bench_run(bench *b)
+{
+    b->batch->job.run(&b->batch->job);
+    assert_true(b->batch->start_ns > 0 && b->batch->end_ns >= b->batch->start_ns &&
+                b->batch->checked_ns >= b->batch->end_ns);
+}
+
+static void bench_clear(bench *b)
+{
+    b->batch->tasks = b->batch->problems = 0;
+}
+
+static beamd_answer *answer_at(const beamd_task *task, int slot, int preference)
+{
+    return task->answer[beamd_problem_index(slot, preference)];
+}
+
+/* Reads the bytes that would leave into a design of the scene's order. */
+static void receive(const beamd_answer *a, const beam_scene *scene, beam_design *design)
+{
+    beam_wire_error err = {.text = ""};
+    const size_t N = (size_t)scene->dims.antennas;
+    const size_t columns = a->sensing.shape[1];
+    if (beam_wire_array_decode(&a->beams, "beams", a->beams.shape, 2, &design->beams[0].re, &err) <
+        0) {
+        fail_msg("%s %s", err.field, err.text);
+    }
+    assert_int_equal(a->beams.shape[0], scene->dims.users);
+    assert_int_equal(a->beams.shape[1], N);
+    beam_complex *rows = test_memory(((size_t)scene->dims.stations * columns * N + 1) * 16);
+    if (beam_wire_array_decode(&a->sensing, "sensing", a->sensing.shape, 3, &rows[0].re, &err) <
+        0) {
+        fail_msg("%s %s", err.field, err.text);
+    }
+    assert_int_equal(a->sensing.shape[0], scene->dims.stations);
+    for (int l = 0; l < scene->dims.stations; l++) {
+        design->sensing_count[l] = (int)columns;
+        memcpy(test_sensing(design, l, 0), rows + (size_t)l * columns * N,
+               columns * N * sizeof *rows);
+    }
+    free(rows);
+}
+
+/* What a client would find; the classical design of a solver of its own. */
+static void assert_good(const beamd_task *task, int slot, int preference)
+{
+    const beamd_answer *a = answer_at(task, slot, preference);
+    const beam_scene *scene = &task->slot[slot].view.scene;
+    beam_error err = {.code = BEAM_OK};
+    if (!a->present || a->code != BEAM_OK) {
+        fail_msg("no answer: %s %s", a->error.field, a->error.text);
+    }
+    beam_design *design = test_design_new(&scene->dims, task->scratch_columns);
+    receive(a, scene, design);
+    for (int l = 0; l < scene->dims.stations; l++) {
+        assert_true(beam_design_power_w(design, scene->user_station, l) <=
+                    scene->station_power_w[l]);
+    }
+    beam_evaluator *evaluator = test_evaluator_new(&scene->dims, task->scratch_columns);
+    beam_quality q;
+    test_must(beam_evaluator_load(evaluator, scene, &err), &err, "evaluator");
+    test_must(beam_evaluator_run(evaluator, design, &q, &err), &err, "evaluator");
+    assert_true(fabs(q.wsr_worst_case_bps_hz - a->quality.wsr_worst_case_bps_hz) <=
+                1e-9 * (1 + q.wsr_worst_case_bps_hz));
+    assert_true(q.crlb_valid == a->quality.crlb_valid);
+    assert_true(fabs(q.crlb_m2 - a->quality.crlb_m2) <= 1e-9 * q.crlb_m2);
+    const double merit = beam_merit(&a->ideal, beam_preference_from_tradeoff(a->tradeoff),
+                                    beam_loss_rate(&a->ideal, q.wsr_worst_case_bps_hz),
+                                    beam_loss_sensing(&a->ideal, q.crlb_valid, q.crlb_m2));
+    assert_true(fabs(merit - a->merit) <= 1e-9 * (1 + fabs(merit)));
+    beam_solver *solver = test_solver_new(&scene->dims);
+    beam_result classical;
+    test_must(beam_solver_load(solver, scene, &err), &err, "load");
+    test_must(beam_solver_set_ideal(solver, &a->ideal, &err), &err, "ideal");
+    test_must(beam_solver_classical(solver, BEAM_CLASSICAL_RZF, BEAM_SENSING_LEAST_CRLB,
+                                    a->tradeoff, design, &classical, &err),
+              &err, "classical");
+    if (!(a->merit <= classical.merit + 2e-4 * (1 + fabs(classical.merit)))) {
+        fail_msg("merit %.9g, classical %.9g", a->merit, classical.merit);
+    }
+    assert_false(a->below_classical);
+    test_solver_free(solver);
+    test_evaluator_free(evaluator);
+    test_design_free(design);
+}
+
+static void assert_task_good(const beamd_task *task)
+{
+    for (int i = 0; i < task->subbands; i++) {
+        for (int p = 0; p < task->preferences; p++) {
+            assert_good(task, i, p);
+        }
+    }
+}
+
+static const Beamd__Backend backends[] = {
+    BEAMD__BACKEND__BACKEND_NETWORK, BEAMD__BACKEND__BACKEND_SOLVER, BEAMD__BACKEND__BACKEND_CHECK};
+
+static void test_golden_scenes(void **state)
+{
+    (void)state;
+    const char *names[] = {"middle", "locate", NULL};
+    for (int s = 0; s < TEST_GOLDEN_SCENES; s++) {
+        beam_scene *scene = test_golden_scene(test_golden_names[s]);
+        for (size_t k = 0; k < 3; k++) {
+            beam_model *model = test_model_new(3, 8, TEST_WEIGHTS_FRESH, 1);
+            bench *b = bench_new(backends[k], model);
+            beamd_cluster *c = case_ready(scene, 2, names);
+            bench_room(b, &c->max);
+            for (int round = 0; round < 2; round++) { /* cold, then warm */
+                beamd_task *task = c->task[0];
+                case_snapshot(c, task, 0, 2, 0);
+                assert_true(task->need_sensing_end == (round == 0));
+                assert_true(task->need_rate_end[0] == (round == 0));
+                task->iterations = 40;
+                task->refine = 2;
+                bench_clear(b);
+                bench_add(b, task);
+                bench_run(b);
+                assert_false(b->batch->failed);
+                assert_task_good(task);
+                for (int i = 0; i < 2; i++) {
+                    for (int p = 0; p < 2; p++) {
+                        const beamd_answer *a = answer_at(task, i, p);
+                        assert_int_equal(a->backend, backends[k]);
+                        assert_int_equal(a->service, k == 2 ? BEAMD__SERVICE__SERVICE_CHECKED
+                                                            : BEAMD__SERVICE__SERVICE_FULL);
+                        assert_int_equal(a->result.warm, round);
+                        assert_int_equal(a->fallback, BEAMD_FALLBACK_NONE);
+                        assert_string_equal(a->preference_name, names[p]);
+                        assert_int_equal(a->csi_sequence, 1);
+                    }
+                }
+                beamd_cluster_take_ideal(c, task, 5);
+                beamd_cluster_take(c, task, c->last);
+                assert_true(c->band[1].has_ideal && c->crlb_min_m2 > 0 && c->has_sensing_rows);
+                assert_true(c->band[0].wsr_ideal_bps_hz >=
+                            c->last[0]->quality.wsr_worst_case_bps_hz);
+            }
+            beamd_cluster_destroy(&c);
+            bench_free(b);
+            test_model_free(model);
+        }
+        test_scene_free(scene);
+    }
+}
+
+/* The spare task has one solver for all of its subbands. */
+static void test_spare_task(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("four_n16");
+    beamd_cluster *c = case_ready(scene, 5, NULL);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_CHECK, NULL);
+    case_snapshot(c, c->task[0], 0, 5, 0);
+    case_snapshot(c, c->spare, 0, 5, 0);
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    bench_clear(b);
+    bench_add(b, c->spare);
+    bench_run(b);
+    assert_task_good(c->spare);
+    for (int i = 0; i < 5; i++) {
+        const beamd_answer *x = answer_at(c->task[0], i, 0), *y = answer_at(c->spare, i, 0);
+        assert_int_equal(x->beams.data.len, y->beams.data.len);
+        assert_memory_equal(x->beams.data.data, y->beams.data.data, x->beams.data.len);
+        assert_true(x->merit == y->merit);
+        assert_int_equal(y->service, BEAMD__SERVICE__SERVICE_CHECKED);
+    }
+    assert_true(answer_at(c->spare, 0, 0)->merit != answer_at(c->spare, 4, 0)->merit);
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    test_scene_free(scene);
+}
+
+/* Clusters of different sizes share a batch: each gets what it would have got alone. */
+static void test_company_changes_nothing(void **state)
+{
+    (void)state;
+    enum { CLUSTERS = 5 };
+    static const char *const scenes[CLUSTERS] = {"paper_eps010", "uneven_n6", "multi_n8",
+                                                 "paper_eps000", "four_n16"};
+    const char *names[] = {"a", "b", "c", NULL};
+    for (int kind = 0; kind < 2; kind++) {
+        beamd_cluster *alone[CLUSTERS], *together[CLUSTERS];
+        beam_model *model = test_model_new(3, 8, TEST_WEIGHTS_FRESH, 2);
+        bench *b = bench_new(backends[kind], model);
+        beam_dims most = {1, 1, 0, 1};
+        for (int k = 0; k < CLUSTERS; k++) {
+            beam_scene *scene = test_golden_scene(scenes[k]);
+            alone[k] = case_ready(scene, 1 + k, names);
+            together[k] = case_ready(scene, 1 + k, names);
+            const beam_dims *d = &scene->dims;
+            most.stations = d->stations > most.stations ? d->stations : most.stations;
+            most.antennas = d->antennas > most.antennas ? d->antennas : most.antennas;
+            most.users = d->users > most.users ? d->users : most.users;
+            most.targets = d->targets > most.targets ? d->targets : most.targets;
+            test_scene_free(scene);
+        }
+        bench_room(b, &most);
+        for (int k = 0; k < CLUSTERS; k++) {
+            case_snapshot(alone[k], alone[k]->task[0], 0, 1 + k, 0);
+            alone[k]->task[0]->iterations = 20;
+            bench_clear(b);
+            bench_add(b, alone[k]->task[0]);
+            bench_run(b);
+        }
+        bench_clear(b);
+        for (int k = 0; k < CLUSTERS; k++) {
+            case_snapshot(together[k], together[k]->task[0], 0, 1 + k, 0);
+            together[k]->task[0]->iterations = 20;
+            bench_add(b, together[k]->task[0]);
+        }
+        bench_run(b);
+        assert_false(b->batch->failed);
+        for (int k = 0; k < CLUSTERS; k++) {
+            const beamd_task *x = alone[k]->task[0], *y = together[k]->task[0];
+            for (int i = 0; i <= k; i++) {
+                assert_true(x->ideal_found[i].crlb_min_m2 == y->ideal_found[i].crlb_min_m2);
+                for (int p = 0; p < 3; p++) {
+                    const beamd_answer *one = answer_at(x, i, p), *all = answer_at(y, i, p);
+                    assert_good(y, i, p);
+                    assert_int_equal(all->backend, backends[kind]);
+                    if (fabs(one->merit - all->merit) > 1e-4 * (1 + fabs(one->merit))) {
+                        fail_msg("%s band %d preference %d: %.9g alone, %.9g together", scenes[k],
+                                 i, p, one->merit, all->merit);
+                    }
+                }
+            }
+            beamd_cluster_destroy(&alone[k]);
+            beamd_cluster_destroy(&together[k]);
+        }
+        bench_free(b);
+        test_model_free(model);
+    }
+}
+
+/* One request of 20 subbands and two preferences on three threads, then again, warm. */
+static void test_wideband(void **state)
+{
+    (void)state;
+    enum { BANDS = 20 };
+    const char *names[] = {"balanced", "locate", NULL};
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beam_model *model = test_model_new(3, 8, TEST_WEIGHTS_FRESH, 3);
+    beamd_cluster *c = case_ready(scene, BANDS, names);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_NETWORK, model);
+    bench_room(b, &c->max);
+    assert_int_equal(c->tasks, 3);
+    for (int round = 0; round < 2; round++) {
+        for (int t = 0; t < 3; t++) {
+            const int count = t < 2 ? 8 : BANDS - 16;
+            case_snapshot(c, c->task[t], 8 * t, count, 0);
+            bench_clear(b);
+            bench_add(b, c->task[t]);
+            bench_run(b);
+            assert_task_good(c->task[t]);
+        }
+        for (int t = 0; t < 3; t++) {
+            beamd_cluster_take_ideal(c, c->task[t], 7);
+            beamd_cluster_take(c, c->task[t], c->last);
+        }
+        for (int i = 0; i < BANDS; i++) {
+            for (int p = 0; p < 2; p++) {
+                const beamd_answer *a = c->last[beamd_problem_index(i, p)];
+                assert_true(a->present);
+                assert_int_equal(a->subband, i);
+                assert_string_equal(a->preference_name, names[p]);
+                assert_int_equal(a->result.warm, round);
+                assert_true(a->ideal.crlb_min_m2 == c->crlb_min_m2);
+            }
+        }
+    }
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    test_model_free(model);
+    test_scene_free(scene);
+}
+
+/* A network without a finite answer costs the answers nothing but time. */
+static void test_nan_network(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beam_model *model = test_model_new(3, 8, TEST_WEIGHTS_NAN, 4);
+    beamd_cluster *c = case_ready(scene, 3, NULL);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_NETWORK, model);
+    bench_room(b, &c->max);
+    case_snapshot(c, c->task[0], 0, 3, 0);
+    c->task[0]->iterations = 30;
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    assert_true(b->batch->failed);
+    assert_int_equal(b->batch->failures, 3);
+    assert_int_equal(b->batch->by_solver, 3);
+    assert_task_good(c->task[0]);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(answer_at(c->task[0], i, 0)->fallback, BEAMD_FALLBACK_NUMERIC);
+        assert_int_equal(answer_at(c->task[0], i, 0)->backend, BEAMD__BACKEND__BACKEND_SOLVER);
+        assert_true(answer_at(c->task[0], i, 0)->result.iterations > 0);
+    }
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    test_model_free(model);
+    test_scene_free(scene);
+}
+
+/* What the network is not asked for goes to the solver, which is no failure; the others are served
+ * all the same. */
+static void test_not_for_the_network(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beam_model *model = test_model_new(3, 8, TEST_WEIGHTS_FRESH, 5);
+    beamd_cluster *c = case_ready(scene, 1, NULL), *d = case_ready(scene, 1, NULL);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_NETWORK, model);
+    bench_room(b, &c->max);
+    case_snapshot(c, c->task[0], 0, 1, 0);
+    case_snapshot(d, d->task[0], 0, 1, 0);
+    c->task[0]->excluded = BEAMD_FALLBACK_MIN_RATES;
+    bench_add(b, c->task[0]);
+    bench_add(b, d->task[0]);
+    bench_run(b);
+    assert_false(b->batch->failed);
+    assert_int_equal(answer_at(c->task[0], 0, 0)->backend, BEAMD__BACKEND__BACKEND_SOLVER);
+    assert_int_equal(answer_at(c->task[0], 0, 0)->fallback, BEAMD_FALLBACK_MIN_RATES);
+    assert_int_equal(answer_at(d->task[0], 0, 0)->backend, BEAMD__BACKEND__BACKEND_NETWORK);
+    /* a room that is too small for one of them: the other is served by the network */
+    beam_scene *large = test_golden_scene("four_n16");
+    beamd_cluster *e = case_ready(large, 1, NULL);
+    case_snapshot(d, d->task[0], 0, 1, 0);
+    case_snapshot(e, e->task[0], 0, 1, 0);
+    bench_clear(b);
+    bench_add(b, e->task[0]);
+    bench_add(b, d->task[0]);
+    bench_run(b);
+    assert_false(b->batch->failed);
+    assert_int_equal(answer_at(e->task[0], 0, 0)->backend, BEAMD__BACKEND__BACKEND_SOLVER);
+    assert_int_equal(answer_at(e->task[0], 0, 0)->fallback, BEAMD_FALLBACK_MEMORY);
+    assert_int_equal(answer_at(d->task[0], 0, 0)->backend, BEAMD__BACKEND__BACKEND_NETWORK);
+    assert_task_good(e->task[0]);
+    /* no model, no room */
+    for (int k = 0; k < 2; k++) {
+        case_snapshot(d, d->task[0], 0, 1, 0);
+        b->batch->model = k ? &b->held : NULL;
+        b->batch->inference = NULL;
+        bench_clear(b);
+        bench_add(b, d->task[0]);
+        bench_run(b);
+        assert_int_equal(answer_at(d->task[0], 0, 0)->fallback,
+                         k ? BEAMD_FALLBACK_MEMORY : BEAMD_FALLBACK_NO_MODEL);
+        assert_int_equal(answer_at(d->task[0], 0, 0)->backend, BEAMD__BACKEND__BACKEND_SOLVER);
+    }
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    beamd_cluster_destroy(&d);
+    beamd_cluster_destroy(&e);
+    test_model_free(model);
+    test_scene_free(scene);
+    test_scene_free(large);
+}
+
+/* An mlp serves one size. */
+static void test_mlp_of_another_size(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    test_model_file file = test_model_make(1, 6);
+    beam_error err = {.code = BEAM_OK};
+    beam_model *model = NULL;
+    const size_t size = beam_model_memsize(&file.info);
+    void *memory = test_memory(size);
+    test_must(beam_model_load(&model, file.bytes, file.size, memory, size, &err), &err, "model");
+    beamd_cluster *c = case_ready(scene, 2, NULL);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_NETWORK, model);
+    bench_room(b, &c->max);
+    case_snapshot(c, c->task[0], 0, 2, 0);
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    assert_false(b->batch->failed);
+    assert_task_good(c->task[0]);
+    assert_int_equal(answer_at(c->task[0], 1, 0)->fallback, BEAMD_FALLBACK_SIZE);
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    free(memory);
+    test_model_file_free(&file);
+    test_scene_free(scene);
+}
+
+/* No time is left: feasible answers all the same, marked. */
+static void test_out_of_time(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("multi_n8");
+    beam_model *model = test_model_new(3, 8, TEST_WEIGHTS_FRESH, 7);
+    beamd_cluster *c = case_ready(scene, 2, NULL);
+    for (int k = 0; k < 4; k++) {
+        bench *b = bench_new(
+            k == 0 ? BEAMD__BACKEND__BACKEND_NETWORK : BEAMD__BACKEND__BACKEND_SOLVER, model);
+        bench_room(b, &c->max);
+        case_snapshot(c, c->task[0], 0, 2, 0);
+        c->task[0]->refine = 5;
+        c->task[0]->stop_at_ns = k < 2 ? 1 : UINT64_MAX / 2;
+        atomic_store(&b->abandon, k == 2);
+        atomic_store(&b->batch->lost, k == 3);
+        bench_add(b, c->task[0]);
+        bench_run(b);
+        assert_task_good(c->task[0]);
+        for (int i = 0; i < 2; i++) {
+            const beamd_answer *a = answer_at(c->task[0], i, 0);
+            assert_int_equal(a->service, BEAMD__SERVICE__SERVICE_REDUCED);
+            assert_int_equal(a->result.status, BEAM_STATUS_TIME_LIMIT);
+            assert_int_equal(a->result.iterations, 0);
+        }
+        bench_free(b);
+    }
+    /* refinement was left out by the core */
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_NETWORK, model);
+    bench_room(b, &c->max);
+    case_snapshot(c, c->task[0], 0, 2, 0);
+    c->task[0]->reduced = true;
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    assert_int_equal(answer_at(c->task[0], 0, 0)->service, BEAMD__SERVICE__SERVICE_REDUCED);
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    test_model_free(model);
+    test_scene_free(scene);
+}
+
+/* Nobody takes the time of those behind: all of a batch are answered within the deadline, and the
+ * last problem gets iterations as well. */
+static void test_time_is_shared(void **state)
+{
+    (void)state;
+    enum { BANDS = 8 };
+    beam_scene *scene = test_golden_scene("four_n16");
+    beamd_cluster *c = case_ready(scene, BANDS, NULL);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_SOLVER, NULL);
+    case_snapshot(c, c->task[0], 0, BANDS, 0);
+    c->task[0]->iterations = 1000000;
+    c->task[0]->tolerance = 1e-15;
+    c->task[0]->stop_at_ns = beamd_clock_ns() + 2000000000;
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    for (int i = 0; i < BANDS; i++) {
+        const beamd_answer *a = answer_at(c->task[0], i, 0);
+        assert_true(a->present);
+        assert_true(a->result.iterations > 0);
+    }
+    assert_task_good(c->task[0]);
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    test_scene_free(scene);
+}
+
+/* New targets in a cluster whose least-CRLB problem takes long: answers go on with the old rows
+ * until the refresh brings the new ones. */
+static void test_rows_of_new_targets(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("wide_n64");
+    beam_wire_error err;
+    beamd_cluster *c = case_ready(scene, 3, NULL);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_CHECK, NULL);
+    case_snapshot(c, c->task[0], 0, 3, 0);
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    assert_true(c->task[0]->has_sensing_rows_out && c->task[0]->sensing_ns > 0);
+    assert_false(answer_at(c->task[0], 0, 0)->ideal_stale);
+    beamd_cluster_take_ideal(c, c->task[0], 1);
+    beamd_cluster_take(c, c->task[0], c->last);
+    assert_true(c->has_sensing_rows && c->crlb_min_m2 > 0);
+    /* the second task has them from the cluster */
+    case_snapshot(c, c->spare, 0, 3, 0);
+    assert_false(c->spare->need_sensing_end);
+    assert_non_null(c->spare->sensing_rows);
+    /* targets move */
+    scene->target_position_m[0] += 0.25;
+    assert_int_equal(case_targets(c, scene, 2, &err), 0);
+    c->sensing_ns = 0;
+    case_snapshot(c, c->task[0], 0, 3, 0);
+    assert_true(c->task[0]->need_sensing_end && !c->task[0]->sensing_rows); /* fast: computed */
+    assert_false(beamd_cluster_wants_sensing(c));
+    c->sensing_ns = BEAMD_SENSING_SLOW_NS + 1;
+    assert_true(beamd_cluster_wants_sensing(c));
+    case_snapshot(c, c->task[0], 0, 3, 0);
+    assert_true(c->task[0]->sensing_rows && c->task[0]->sensing_rows_moved);
+    bench_clear(b);
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    const beamd_answer *a = answer_at(c->task[0], 1, 0);
+    assert_true(a->present && a->ideal_stale);
+    assert_false(c->task[0]->has_sensing_rows_out);
+    const double provisional = a->ideal.crlb_min_m2;
+    const double before = c->crlb_min_m2;
+    beamd_cluster_take_ideal(c, c->task[0], 2);
+    assert_true(c->crlb_min_m2 == before); /* a provisional value is not kept */
+    /* the background */
+    atomic_bool abandon = false;
+    beamd_cluster_snapshot_refresh(c, 1, true, 0);
+    c->refresh->abandon = &abandon;
+    c->refresh->stop_at_ns = UINT64_MAX / 2;
+    beamd_refresh_run(&c->refresh->job);
+    assert_int_equal(c->refresh->code, BEAM_OK);
+    beamd_cluster_take_refresh(c, 3);
+    assert_false(beamd_cluster_wants_sensing(c));
+    assert_true(c->crlb_min_m2 <= provisional * (1 + 1e-9) && c->crlb_min_m2 != before);
+    assert_true(c->band[1].wsr_ideal_bps_hz > 0);
+    case_snapshot(c, c->task[0], 0, 3, 0);
+    assert_true(!c->task[0]->need_sensing_end && c->task[0]->sensing_rows &&
+                !c->task[0]->sensing_rows_moved);
+    bench_clear(b);
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    assert_task_good(c->task[0]);
+    /* a refresh of targets that have moved again is of no use */
+    beamd_cluster_snapshot_refresh(c, 0, true, 0);
+    beamd_refresh_run(&c->refresh->job);
+    scene->target_position_m[0] += 0.25;
+    assert_int_equal(case_targets(c, scene, 3, &err), 0);
+    const double kept = c->crlb_min_m2;
+    beamd_cluster_take_refresh(c, 4);
+    assert_true(c->crlb_min_m2 == kept && c->sensing_generation != c->target_generation);
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    test_scene_free(scene);
+}
+
+/* A rate that was cut or estimated is made good in the background, at once. */
+static void test_refresh_of_a_rate(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beamd_cluster *c = case_ready(scene, 2, NULL);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_CHECK, NULL);
+    case_snapshot(c, c->task[0], 0, 2, 0);
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    assert_true(c->task[0]->rate_end_cut[1]);
+    beamd_cluster_take_ideal(c, c->task[0], 10);
+    assert_true(c->band[1].has_ideal && c->band[1].ideal_at_ns == 0 &&
+                c->band[1].ideal_generation == 0);
+    const double rough = c->band[1].wsr_ideal_bps_hz;
+    atomic_bool abandon = false;
+    beamd_cluster_snapshot_refresh(c, 1, false, 0);
+    c->refresh->abandon = &abandon;
+    c->refresh->stop_at_ns = UINT64_MAX / 2;
+    beamd_refresh_run(&c->refresh->job);
+    beamd_cluster_take_refresh(c, 20);
+    assert_int_equal(c->refresh->code, BEAM_OK);
+    assert_true(c->band[1].wsr_ideal_bps_hz >= rough && c->band[1].ideal_at_ns == 20 &&
+                c->band[1].ideal_generation == c->band[1].generation);
+    case_snapshot(c, c->task[0], 0, 2, 0);
+    assert_true(answer_at(c->task[0], 0, 0)->ideal_stale);
+    assert_false(answer_at(c->task[0], 1, 0)->ideal_stale);
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    test_scene_free(scene);
+}
+
+static void test_front(void **state)
+{
+    (void)state;
+    enum { POINTS = 5 };
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beam_wire_error err;
+    beamd_cluster *c = case_cluster(scene, 2, NULL);
+    assert_null(beamd_front_create(c, 1, POINTS, (size_t)1 << 28, 0, &err));
+    assert_int_equal(err.code, BEAMD__ERROR_CODE__ERROR_NOT_READY);
+    beamd_cluster_destroy(&c);
+    c = case_ready(scene, 2, NULL);
+    assert_null(beamd_front_create(c, 1, POINTS, 1000, 0, &err));
+    assert_int_equal(err.code, BEAMD__ERROR_CODE__ERROR_LIMIT);
+    assert_null(beamd_front_create(c, 2, POINTS, (size_t)1 << 28, 0, &err));
+    assert_string_equal(err.field, "subband");
+    assert_null(beamd_front_create(c, 1, 1, (size_t)1 << 28, 0, &err));
+    assert_string_equal(err.field, "points");
+    beamd_front_job *job = beamd_front_create(c, 1, POINTS, (size_t)1 << 28, 0, &err);
+    assert_non_null(job);
+    atomic_bool abandon = false;
+    job->abandon = &abandon;
+    job->stop_at_ns = UINT64_MAX / 2;
+    beamd_front_run(&job->job);
+    assert_int_equal(job->code, BEAM_OK);
+    assert_int_equal(job->csi_sequence, 1);
+    for (int k = 0; k < POINTS; k++) {
+        assert_true(k == 0 || job->tradeoff[k] > job->tradeoff[k - 1]);
+        assert_true(job->result[k].wsr_worst_case_bps_hz <=
+                    job->ideal.wsr_ideal_bps_hz * (1 + 1e-6));
+    }
+    assert_true(job->result[0].wsr_worst_case_bps_hz >
+                job->result[POINTS - 1].wsr_worst_case_bps_hz);
+    beamd_front_destroy(&job);
+    assert_null(job);
+    beamd_cluster_destroy(&c);
+    test_scene_free(scene);
+}
+
+static void test_rooms(void **state)
+{
+    (void)state;
+    beam_model *model = test_model_new(3, 8, TEST_WEIGHTS_FRESH, 8);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_NETWORK, model);
+    const beam_model_info *info = b->held.info;
+    beam_dims dims = {2, 4, 2, 1};
+    const size_t plenty = (size_t)1 << 30;
+    for (int k = 0; k < BEAMD_ROOMS; k++) {
+        dims.antennas = 4 + 4 * k;
+        dims.users = 8 - k; /* none holds another */
+        assert_true(beamd_batch_make_room(b->batch, info, &dims, plenty));
+    }
+    const size_t bytes = beamd_batch_room_bytes(b->batch);
+    const beam_dims small = {1, 4, 1, 1}, fifth = {4, 4, 1, 1}, huge = {16, 256, 128, 16};
+    assert_true(beamd_batch_make_room(b->batch, info, &small, 0)); /* is there */
+    assert_true(beamd_batch_room_bytes(b->batch) == bytes);
+    assert_false(beamd_batch_make_room(b->batch, info, &huge, bytes + 1));
+    assert_true(beamd_batch_room_bytes(b->batch) == bytes);
+    beamd_batch_choose_room(b->batch, &fifth);
+    assert_null(b->batch->inference);
+    beamd_batch_choose_room(b->batch, &small); /* the first is used: the second one is oldest */
+    assert_true(beamd_batch_make_room(b->batch, info, &fifth, plenty));
+    beamd_batch_choose_room(b->batch, &fifth);
+    assert_non_null(b->batch->inference);
+    for (int k = 0; k < BEAMD_ROOMS; k++) { /* all the others are held as before */
+        dims.antennas = 4 + 4 * k;
+        dims.users = 8 - k;
+        beamd_batch_choose_room(b->batch, &dims);
+        assert_non_null(b->batch->inference);
+    }
+    /* a larger model: the same call again */
+    beam_model *larger = test_model_new(5, 32, TEST_WEIGHTS_FRESH, 9);
+    assert_true(beamd_batch_make_room(b->batch, beam_model_info_of(larger), &fifth, plenty));
+    assert_true(beamd_batch_room_bytes(b->batch) > bytes);
+    beamd_batch_free_rooms(b->batch);
+    assert_int_equal(beamd_batch_room_bytes(b->batch), 0);
+    bench_free(b);
+    test_model_free(larger);
+    test_model_free(model);
+}
+
+static void test_element_types(void **state)
+{
+    (void)state;
+    static const struct {
+        Beamd__ElementType element;
+        int bits;
+        double bytes; /* of a complex number */
+    } types[] = {{BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT32, 0, 8},
+                 {BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT64, 0, 16},
+                 {BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_INT16, 0, 4},
+                 {BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_BFP, 9, 0},
+                 {BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_BFP, 14, 0}};
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    int served = 0;
+    for (size_t k = 0; k < sizeof types / sizeof types[0]; k++) {
+        beam_wire_error err;
+        Beamd__RegisterCluster *m = case_registration(scene, 2, NULL);
+        m->beam_element = types[k].element;
+        m->beam_bits = (uint32_t)types[k].bits;
+        beamd_cluster *c = beamd_cluster_create("c", m, &case_limits, &err);
+        case_registration_free(m);
+        assert_true((c != NULL) == beamd_format_served(types[k].element));
+        if (!c) {
+            assert_string_equal(err.field, "beam_element");
+            continue;
+        }
+        served++;
+        assert_int_equal(case_targets(c, scene, 1, &err), 0);
+        assert_int_equal(case_send_csi(c, scene, 0, 1, NULL, 2, NULL, &err), 0);
+        bench *b = bench_new(BEAMD__BACKEND__BACKEND_SOLVER, NULL);
+        case_snapshot(c, c->task[0], 0, 2, 0);
+        bench_add(b, c->task[0]);
+        bench_run(b);
+        assert_task_good(c->task[0]);
+        for (int i = 0; i < 2; i++) {
+            const beamd_answer *a = answer_at(c->task[0], i, 0);
+            assert_int_equal(a->beams.element, types[k].element);
+            assert_int_equal(a->sensing.element, types[k].element);
+            const size_t count = (size_t)a->beams.shape[0] * a->beams.shape[1];
+            assert_true(types[k].bytes == 0 ||
+                        (double)a->beams.data.len == types[k].bytes * (double)count);
+        }
+        bench_free(b);
+        beamd_cluster_destroy(&c);
+    }
+    assert_true(served >= 2);
+    test_scene_free(scene);
+}
+
+/* Users in another order, fewer and more of them: who has a beam starts from it. */
+static void test_warm_starts_follow_users(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("multi_n8");
+    const int U = scene->dims.users, N = scene->dims.antennas;
+    beam_wire_error err;
+    beamd_cluster *c = case_ready(scene, 1, NULL);
+    bench *b = bench_new(BEAMD__BACKEND__BACKEND_CHECK, NULL);
+    case_snapshot(c, c->task[0], 0, 1, 0);
+    assert_false(c->task[0]->slot[0].warm_given[0]);
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    beamd_cluster_take(c, c->task[0], c->last);
+    case_csi *m = case_csi_new(scene, 0, U, NULL, 1); /* backwards */
+    for (int u = 0; u < U / 2; u++) {
+        const Beamd__User kept = m->user[u];
+        m->user[u] = m->user[U - 1 - u];
+        m->user[U - 1 - u] = kept;
+    }
+    assert_int_equal(beamd_cluster_set_csi(c, 0, 2, &m->message, NULL, &err), 0);
+    case_csi_free(m);
+    case_snapshot(c, c->task[0], 0, 1, 0);
+    assert_true(c->task[0]->slot[0].warm_given[0]);
+    const beam_design *warm = &c->task[0]->slot[0].warm[0].design;
+    const beam_design *last = &c->last[0]->out.design;
+    for (int u = 0; u < U; u++) {
+        assert_memory_equal(warm->beams + u * N, last->beams + (U - 1 - u) * N,
+                            (size_t)N * sizeof(beam_complex));
+    }
+    uint64_t gone = 100;
+    Beamd__UsersLeave leave = BEAMD__USERS_LEAVE__INIT;
+    leave.n_user_ids = 1;
+    leave.user_ids = &gone;
+    assert_int_equal(beamd_cluster_leave(c, 3, &leave, NULL, &err), 0);
+    case_snapshot(c, c->task[0], 0, 1, 0);
+    assert_true(c->task[0]->slot[0].warm_given[0]);
+    bench_clear(b);
+    bench_add(b, c->task[0]);
+    bench_run(b);
+    assert_task_good(c->task[0]);
+    beamd_cluster_take(c, c->task[0], c->last);
+    assert_int_equal(c->last[0]->users, U - 1);
+    assert_int_equal(case_send_csi(c, scene, 0, 4, NULL, 1, NULL, &err), 0);
+    case_snapshot(c, c->task[0], 0, 1, 0);
+    assert_false(c->task[0]->slot[0].warm_given[0]); /* the one that is back has no beam */
+    bench_free(b);
+    beamd_cluster_destroy(&c);
+    test_scene_free(scene);
+}
+
+/* Nobody to serve: sensing alone. */
+static void test_no_users(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beam_wire_error err;
+    beam_model *model = test_model_new(3, 8, TEST_WEIGHTS_FRESH, 10);
+    for (size_t k = 0; k < 3; k++) {
+        beamd_cluster *c = case_cluster(scene, 2, NULL);
+        assert_int_equal(case_targets(c, scene, 1, &err), 0);
+        case_csi *m = case_csi_new(scene, 0, 0, NULL, 0);
+        assert_int_equal(beamd_cluster_set_csi(c, 0, 1, &m->message, NULL, &err), 0);
+        case_csi_free(m);
+        bench *b = bench_new(backends[k], model);
+        bench_room(b, &c->max);
+        case_snapshot(c, c->task[0], 0, 2, 0);
+        bench_add(b, c->task[0]);
+        bench_run(b);
+        assert_task_good(c->task[0]);
+        assert_int_equal(answer_at(c->task[0], 1, 0)->beams.data.len, 0);
+        bench_free(b);
+        beamd_cluster_destroy(&c);
+    }
+    test_model_free(model);
+    test_scene_free(scene);
+}
+
+int main(void)
+{
+
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden_scenes),
+        cmocka_unit_test(test_spare_task),
+        cmocka_unit_test(test_company_changes_nothing),
+        cmocka_unit_test(test_wideband),
+        cmocka_unit_test(test_nan_network),
+        cmocka_unit_test(test_not_for_the_network),
+        cmocka_unit_test(test_mlp_of_another_size),
+        cmocka_unit_test(test_out_of_time),
+        cmocka_unit_test(test_time_is_shared),
+        cmocka_unit_test(test_rows_of_new_targets),
+        cmocka_unit_test(test_refresh_of_a_rate),
+        cmocka_unit_test(test_front),
+        cmocka_unit_test(test_rooms),
+        cmocka_unit_test(test_element_types),
+        cmocka_unit_test(test_warm_starts_follow_users),
+        cmocka_unit_test(test_no_users),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
