@@ -18,7 +18,7 @@
 #include "pool.h"
 
 enum {
-    BEAMD_STATE_TURN_BYTES = 128 << 10,     /* copied in one turn of the loop, and one design */
+    BEAMD_STATE_TURN_BYTES = 32 << 10,      /* copied in one turn of the loop, and one design */
     BEAMD_STATE_KEPT_BYTES_MAX = 256 << 20, /* of all memory that the manager keeps */
     BEAMD_STATE_VISITS = 16                 /* clusters looked at in one turn */
 };
