@@ -32,20 +32,19 @@ beam_code beamd_check_load(beamd_task *task, int slot, beam_error *err)
 static bool round_rows(Beamd__ComplexArray *array, const beamd_format *format, beam_complex *rows,
                        unsigned char *out, size_t capacity)
 {
-    size_t count = 1;
-    for (size_t k = 0; k < array->n_shape; k++) {
-        count *= array->shape[k];
-    }
-    array->element = format->element;
-    array->order = BEAMD__ARRAY_ORDER__ORDER_LAST_FASTEST;
     array->data = (ProtobufCBinaryData){0, out};
-    if (count == 0) {
-        return true;
-    }
-    array->data.len = beam_wire_complex_encode(format->element, BEAM_WIRE_ROUND_TOWARD_ZERO,
-                                               &rows[0].re, count, out, capacity);
-    return beam_wire_array_decode(array, "beams", array->shape, array->n_shape, &rows[0].re,
+    return beam_wire_array_encode(array, format->element, format->bits, BEAM_WIRE_ROUND_TOWARD_ZERO,
+                                  &rows[0].re, capacity) == 0 &&
+           beam_wire_array_decode(array, "beams", array->shape, array->n_shape, &rows[0].re,
                                   NULL) == 0;
+}
+
+/* Of the element types whose rounding costs more than the slack: there an answer that falls behind
+ * the classical one is no fault. */
+static bool is_coarse(const beamd_format *format)
+{
+    return format->element == BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_INT16 ||
+           format->element == BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_BFP;
 }
 
 static bool encode_beams(const beamd_task *task, beamd_answer *answer)
@@ -141,7 +140,7 @@ static beam_code hold_promise(beamd_task *task, int slot, beamd_answer *answer)
     }
     if (code == BEAM_OK && answer->quality.shortfall_bps_hz <= shortfall * (1 + 1e-9) &&
         answer->merit < merit) {
-        answer->below_classical = true;
+        answer->below_classical = !is_coarse(&task->format);
         answer->result.method = BEAM_METHOD_CLASSICAL;
         answer->result.classical_merit = answer->merit;
         answer->result.classical_is_bound = false;

@@ -8,7 +8,6 @@
 
 /* Beyond it an estimate is worth nothing after a millisecond. */
 #define ERROR_GROWTH_MAX_PER_S 1e3
-enum { BITS_LEAST = 8, BITS_MOST = 16, BITS_DEFAULT = 9 }; /* of a mantissa: O-RAN's */
 
 int beamd_engine_error(beam_wire_error *err, const beam_error *from)
 {
@@ -118,9 +117,11 @@ static int check_answers(const Beamd__RegisterCluster *m, beam_wire_error *err)
         return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_UNSUPPORTED, "beam_element",
                               "element type %d is not built", (int)m->beam_element);
     }
-    if (m->beam_bits != 0 && (m->beam_bits < BITS_LEAST || m->beam_bits > BITS_MOST)) {
+    if (m->beam_bits != 0 &&
+        (m->beam_bits < BEAM_WIRE_BFP_BITS_MIN || m->beam_bits > BEAM_WIRE_BFP_BITS_MAX)) {
         return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "beam_bits",
-                              "is %u, %d to %d or 0", m->beam_bits, BITS_LEAST, BITS_MOST);
+                              "is %u, %d to %d or 0", m->beam_bits, BEAM_WIRE_BFP_BITS_MIN,
+                              BEAM_WIRE_BFP_BITS_MAX);
     }
     if (m->preference && isnan(beamd_tradeoff_of(m->preference))) {
         return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "preference",
@@ -203,20 +204,17 @@ static int fill_stations(beamd_cluster *c, const Beamd__RegisterCluster *m, beam
     return beam_scene_validate(s, &error) == BEAM_OK ? 0 : beamd_engine_error(err, &error);
 }
 
-static size_t element_bytes(const beamd_format *format)
-{
-    return format->element == BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT64 ? 16u : 8u;
-}
-
 /* Upper bound of an answer of all subbands and `preferences`: every number of the schema at its
  * longest, plus the arrays. */
 static size_t frame_bytes(const beamd_cluster *c, int preferences)
 {
     const beam_dims *max = &c->max;
-    const size_t rows = (size_t)max->users + (size_t)max->stations * (size_t)c->sensing_max;
-    const size_t one = 1024 + rows * (size_t)max->antennas * element_bytes(&c->format) +
-                       (size_t)max->users * 80u + (size_t)max->stations * 64u +
-                       (size_t)max->targets * 40u;
+    const beamd_format *format = &c->format;
+    const size_t row = (size_t)max->antennas, users = (size_t)max->users;
+    const size_t columns = (size_t)max->stations * (size_t)c->sensing_max;
+    const size_t one = 1024 + beam_wire_complex_bytes(format->element, format->bits, users * row) +
+                       beam_wire_complex_bytes(format->element, format->bits, columns * row) +
+                       users * 80u + (size_t)max->stations * 64u + (size_t)max->targets * 40u;
     return BEAM_WIRE_HEADER_BYTES + 1024 + one * (size_t)c->subbands * (size_t)preferences;
 }
 
@@ -364,7 +362,7 @@ static void fill(beamd_cluster *c, const Beamd__RegisterCluster *m,
     c->format.element = m->beam_element == BEAMD__ELEMENT_TYPE__ELEMENT_UNSPECIFIED
                             ? BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT32
                             : m->beam_element;
-    c->format.bits = m->beam_bits > 0 ? (int)m->beam_bits : BITS_DEFAULT;
+    c->format.bits = m->beam_bits > 0 ? (int)m->beam_bits : BEAM_WIRE_BFP_BITS_DEFAULT;
     c->open_at = -1;
     const int tasks = (c->subbands + BEAMD_SLOTS - 1) / BEAMD_SLOTS;
     const int most = limits->threads < BEAMD_TASKS_MAX ? limits->threads : BEAMD_TASKS_MAX;

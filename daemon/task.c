@@ -43,8 +43,7 @@ void beamd_design_lay(beamd_held_design *held, const beam_dims *dims, int sensin
 
 bool beamd_format_served(Beamd__ElementType element)
 {
-    return element == BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT32 ||
-           element == BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT64;
+    return beam_wire_complex_bytes(element, BEAM_WIRE_BFP_BITS_MAX, 1) > 0;
 }
 
 /* --- Answers --- */

@@ -101,7 +101,7 @@ typedef struct beamd_answer {
 } beamd_answer;
 
 size_t beamd_answer_bytes(const beam_dims *max, int sensing_max);
-/* The element types that answers may have; 0 bits where the type has none. */
+/* The element types that answers may have. */
 bool beamd_format_served(Beamd__ElementType element);
 /* NULL without memory. */
 beamd_answer *beamd_answer_create(const beam_dims *max, int sensing_max);

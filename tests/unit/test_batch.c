@@ -136,10 +136,14 @@ static void assert_good(const beamd_task *task, int slot, int preference)
     test_must(beam_solver_classical(solver, BEAM_CLASSICAL_RZF, BEAM_SENSING_LEAST_CRLB,
                                     a->tradeoff, design, &classical, &err),
               &err, "classical");
-    if (!(a->merit <= classical.merit + 2e-4 * (1 + fabs(classical.merit)))) {
+    /* few bits: the classical design loses as well by the rounding, to the merit that is given */
+    const bool coarse = task->format.element != BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT32 &&
+                        task->format.element != BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT64;
+    if (!coarse && !(a->merit <= classical.merit + 2e-4 * (1 + fabs(classical.merit)))) {
         fail_msg("merit %.9g, classical %.9g", a->merit, classical.merit);
     }
     assert_false(a->below_classical);
+    assert_true(a->merit <= a->result.classical_merit + 2e-4 * (1 + fabs(a->merit)));
     test_solver_free(solver);
     test_evaluator_free(evaluator);
     test_design_free(design);
@@ -712,8 +716,8 @@ static void test_element_types(void **state)
                  {BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_INT16, 0, 4},
                  {BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_BFP, 9, 0},
                  {BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_BFP, 14, 0}};
+    double merit[5];
     beam_scene *scene = test_golden_scene("paper_eps010");
-    int served = 0;
     for (size_t k = 0; k < sizeof types / sizeof types[0]; k++) {
         beam_wire_error err;
         Beamd__RegisterCluster *m = case_registration(scene, 2, NULL);
@@ -721,12 +725,7 @@ static void test_element_types(void **state)
         m->beam_bits = (uint32_t)types[k].bits;
         beamd_cluster *c = beamd_cluster_create("c", m, &case_limits, &err);
         case_registration_free(m);
-        assert_true((c != NULL) == beamd_format_served(types[k].element));
-        if (!c) {
-            assert_string_equal(err.field, "beam_element");
-            continue;
-        }
-        served++;
+        assert_non_null(c);
         assert_int_equal(case_targets(c, scene, 1, &err), 0);
         assert_int_equal(case_send_csi(c, scene, 0, 1, NULL, 2, NULL, &err), 0);
         bench *b = bench_new(BEAMD__BACKEND__BACKEND_SOLVER, NULL);
@@ -738,6 +737,8 @@ static void test_element_types(void **state)
             const beamd_answer *a = answer_at(c->task[0], i, 0);
             assert_int_equal(a->beams.element, types[k].element);
             assert_int_equal(a->sensing.element, types[k].element);
+            assert_int_equal(a->beams.bits, types[k].bits);
+            merit[k] = a->merit;
             const size_t count = (size_t)a->beams.shape[0] * a->beams.shape[1];
             assert_true(types[k].bytes == 0 ||
                         (double)a->beams.data.len == types[k].bytes * (double)count);
@@ -745,7 +746,9 @@ static void test_element_types(void **state)
         bench_free(b);
         beamd_cluster_destroy(&c);
     }
-    assert_true(served >= 2);
+    for (int k = 0; k < 5; k++) { /* bits cost something, but not much */
+        assert_true(fabs(merit[k] - merit[1]) <= (k == 0 ? 1e-5 : k == 3 ? 0.05 : 5e-3));
+    }
     test_scene_free(scene);
 }
 
