@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "clock.h"
+#include "fault_act.h"
 #include "work.h"
 
 static bool ended(const beamd_batch *self)
@@ -199,11 +200,17 @@ static Beamd__Service service_of(const beamd_task *task, const beamd_answer *ans
 static void answer_by_check(beamd_task *task, int slot, int preference)
 {
     beamd_answer *answer = answer_of(task, slot, preference);
+    const Beamd__Backend check = BEAMD__BACKEND__BACKEND_CHECK;
     answer->error = (beam_error){.code = BEAM_OK};
-    answer->code = beam_solver_recheck(task->slot[slot].solver, answer->tradeoff,
-                                       warm_of(task, slot, preference), &answer->out.design,
-                                       &answer->result, &answer->error);
-    answer->backend = BEAMD__BACKEND__BACKEND_CHECK;
+    answer->code = fault_problem(task->batch, check)
+                       ? beam_fail(&answer->error, BEAM_E_NUMERIC, NULL, "made to fail")
+                       : beam_solver_recheck(task->slot[slot].solver, answer->tradeoff,
+                                             warm_of(task, slot, preference), &answer->out.design,
+                                             &answer->result, &answer->error);
+    if (fault_nan(task->batch, check)) {
+        fault_spoil(&answer->out.design);
+    }
+    answer->backend = check;
     answer->service = BEAMD__SERVICE__SERVICE_CHECKED;
 }
 
@@ -213,10 +220,16 @@ static void answer_by_solver(beamd_task *task, int slot, int preference)
     beamd_answer *answer = answer_of(task, slot, preference);
     answer->error = (beam_error){.code = BEAM_OK};
     set_options(task, slot, task_expired);
-    answer->code = beam_solver_solve(task->slot[slot].solver, answer->tradeoff,
-                                     warm_of(task, slot, preference), &answer->out.design,
-                                     &answer->result, &answer->error);
-    answer->backend = BEAMD__BACKEND__BACKEND_SOLVER;
+    const Beamd__Backend solver = BEAMD__BACKEND__BACKEND_SOLVER;
+    answer->code = fault_problem(batch, solver)
+                       ? beam_fail(&answer->error, BEAM_E_NUMERIC, NULL, "made to fail")
+                       : beam_solver_solve(task->slot[slot].solver, answer->tradeoff,
+                                           warm_of(task, slot, preference), &answer->out.design,
+                                           &answer->result, &answer->error);
+    if (fault_nan(batch, solver)) {
+        fault_spoil(&answer->out.design);
+    }
+    answer->backend = solver;
     answer->service = service_of(task, answer);
     if (answer->code != BEAM_OK) {
         if (batch->backend == BEAMD__BACKEND__BACKEND_SOLVER) {
@@ -291,6 +304,10 @@ static void take_network(beamd_batch *self, unsigned at, beam_code code)
     beamd_task *task = self->task[self->asked[at].task];
     beamd_answer *answer = answer_of(task, self->asked[at].slot, self->asked[at].preference);
     const bool served = code == BEAM_OK || code == BEAM_E_NUMERIC;
+    if (fault_problem(self, BEAMD__BACKEND__BACKEND_NETWORK) ||
+        fault_nan(self, BEAMD__BACKEND__BACKEND_NETWORK)) {
+        self->detail[at].network_merit = NAN;
+    }
     if (!served || !isfinite(self->detail[at].network_merit)) {
         answer->fallback = fallback_of(served ? BEAM_E_NUMERIC : code);
         if (answer->fallback == BEAMD_FALLBACK_NUMERIC) {
@@ -454,6 +471,7 @@ void beamd_batch_run(beamd_job *job)
     self->failed = false;
     self->failures = self->by_solver = 0;
     self->requests = self->served = 0;
+    fault_begin(self);
     run_tasks(self);
     self->checked_ns = beamd_clock_ns();
 }

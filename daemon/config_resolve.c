@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "endpoints.h"
+#include "fault.h"
 #include "realtime.h"
 
 static bool choose_runtime_dir(beamd_config *config, beamd_config_error *err)
@@ -197,6 +198,11 @@ static bool check_several(const beamd_config *config, beamd_config_error *err)
     if (config->backend_retry_ms > config->backend_retry_max_ms) {
         return beamd_config_refuse(config, err, "backend_retry_ms",
                                    "longer than backend_retry_max_ms");
+    }
+    beamd_faults faults;
+    char why[128];
+    if (!beamd_faults_parse(config->fault, &faults, why, sizeof why)) {
+        return beamd_config_refuse(config, err, "fault", why);
     }
 #ifndef BEAMD_FAULTS
     if (config->fault[0]) {

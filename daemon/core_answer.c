@@ -184,6 +184,20 @@ static beamd_answer *best_there_is(const beamd_cluster *c, int band, int prefere
     return last->present ? last : NULL;
 }
 
+bool beamd_core_has_answer(const beamd_cluster *c)
+{
+    const int preferences = c->named_count > 0 ? c->named_count : 1;
+    Beamd__Service service;
+    for (int b = 0; b < c->subbands; b++) {
+        for (int p = 0; p < preferences && beamd_bands_has(&c->active.bands, b); p++) {
+            if (best_there_is(c, b, p, &service)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Never negative: the loop and the threads read the clock on different cores. */
 static uint64_t between(uint64_t from_ns, uint64_t to_ns)
 {

@@ -240,6 +240,15 @@ uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
     return less(c->active.deadline_ns, (uint64_t)self->config->deadline_margin_us * 250u);
 }
 
+/* The first answer of a cluster is worth waiting for beyond its deadline: a late one says so, and
+ * without it there is nothing to hold for the next. */
+static uint64_t last_moment_ns(const beamd_core *self, const beamd_cluster *c)
+{
+    return beamd_core_has_answer(c)
+               ? beamd_core_hold_at_ns(self, c)
+               : c->active.deadline_ns + (uint64_t)self->config->hang_ms * 1000000u;
+}
+
 void beamd_core_queue_time(beamd_core *self)
 {
     for (unsigned k = 0; k < self->open_count;) {
@@ -247,7 +256,9 @@ void beamd_core_queue_time(beamd_core *self)
         if (self->now_ns < beamd_core_hold_at_ns(self, c)) {
             break; /* sorted */
         }
-        beamd_core_finish(self, c); /* its next request, if any, is sorted in */
+        if (self->now_ns >= last_moment_ns(self, c)) {
+            beamd_core_finish(self, c); /* its next request, if any, is sorted in */
+        }
         if (k < self->open_count && self->open[k] == c) {
             k++; /* already late too: at the next step, so that this one ends */
         }
@@ -256,7 +267,16 @@ void beamd_core_queue_time(beamd_core *self)
 
 uint64_t beamd_core_queue_next_ns(const beamd_core *self)
 {
-    return self->open_count > 0 ? beamd_core_hold_at_ns(self, self->open[0]) : UINT64_MAX;
+    uint64_t next_ns = UINT64_MAX;
+    for (unsigned k = 0; k < self->open_count; k++) {
+        const uint64_t hold_ns = beamd_core_hold_at_ns(self, self->open[k]);
+        const uint64_t at_ns = hold_ns > self->now_ns ? hold_ns : last_moment_ns(self, self->open[k]);
+        next_ns = at_ns < next_ns ? at_ns : next_ns;
+        if (hold_ns > self->now_ns) {
+            break; /* sorted */
+        }
+    }
+    return next_ns;
 }
 
 void beamd_core_queue_due(beamd_core *self)

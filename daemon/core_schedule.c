@@ -245,6 +245,9 @@ static beamd_cluster *most_urgent(beamd_core *self, beamd_effort *effort, uint64
         }
         *left_ns = less(beamd_core_stop_at_ns(self, c), self->now_ns);
         *effort = beamd_core_choose(self, c, *left_ns, under_pressure(self, waiting_ns, *left_ns));
+        if (*effort == BEAMD_EFFORT_NONE && !beamd_core_has_answer(c)) {
+            *effort = BEAMD_EFFORT_CHECK; /* late, and better than nothing */
+        }
         if (*effort != BEAMD_EFFORT_NONE) {
             return c;
         }

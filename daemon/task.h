@@ -12,13 +12,13 @@
 
 #include "beam/beam.h"
 #include "beam/network.h"
+#include "fault.h"
 #include "model.h"
 #include "pool.h"
 #include "wire.h"
 
 typedef struct beamd_cluster beamd_cluster;
 typedef struct beamd_batch beamd_batch;
-typedef struct beamd_faults beamd_faults; /* fault.h */
 
 enum {
     BEAMD_SLOTS = 8,            /* subbands of a task that are solved side by side */
@@ -193,9 +193,10 @@ struct beamd_batch {
     /* out */
     uint64_t start_ns, end_ns, checked_ns; /* solve start, solve end, last exact number known */
     bool failed; /* the backend gave an error or no finite answer for a problem it should serve */
-    unsigned failures;          /* how many */
-    unsigned by_solver;         /* problems of a network's batch that the solver answered */
-    const beamd_faults *faults; /* NULL: none; read only with BEAMD_FAULTS */
+    unsigned failures;  /* how many */
+    unsigned by_solver; /* problems of a network's batch that the solver answered */
+    beamd_faults
+        faults; /* acted upon with BEAMD_FAULTS only; `draws` goes on from batch to batch */
     /* inside */
     struct {
         unsigned char task, slot, preference;

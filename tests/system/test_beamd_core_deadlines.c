@@ -117,16 +117,41 @@ static void without_any_thread_the_last_beams_are_held(void **state)
     test_scene_free(scene);
 }
 
-static void with_nothing_to_hold_it_is_said(void **state)
+/* The first answer is worth waiting for, but not for ever. */
+static void with_nothing_to_hold_it_is_late_or_said(void **state)
 {
     (void)state;
     beam_scene *scene = test_golden_scene("paper_eps010");
     world *w = world_new(1);
     ready_cluster(w, "c", scene);
     deliver_csi(w, 'a', "c", scene, 1, DEADLINE_US);
-    run_timers(w, us(DEADLINE_US));
+    run_timers(w, us(2 * DEADLINE_US));
+    assert_int_equal(w->count, 0);
+    finish_one(w);
+    assert_true(w->count == 2 && w->log[0].peer == 'a' && w->log[0].late);
+    ready_cluster(w, "d", scene);
+    deliver_csi(w, 'a', "d", scene, 1, DEADLINE_US);
+    w->count = 0;
+    run_timers(w, us(DEADLINE_US) + (uint64_t)w->config.hang_ms * 1000000u);
     assert_int_equal(w->count, 1);
     assert_int_equal(w->log[0].code, BEAMD__ERROR_CODE__ERROR_BUSY);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* Too little for anything: late and checked. */
+static void a_first_deadline_too_short_is_answered_late(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    ready_cluster(w, "c", scene);
+    deliver_csi(w, 'a', "c", scene, 1, 1);
+    assert_int_equal(w->jobs, 1);
+    run_timers(w, us(100));
+    finish_one(w);
+    assert_true(w->count == 2 && w->log[0].late);
+    assert_int_equal(w->log[0].service, BEAMD__SERVICE__SERVICE_CHECKED);
     world_free(w);
     test_scene_free(scene);
 }
@@ -380,7 +405,8 @@ int main(void)
         cmocka_unit_test(a_late_thread_is_covered_by_a_check),
         cmocka_unit_test(a_thread_in_time_beats_the_check),
         cmocka_unit_test(without_any_thread_the_last_beams_are_held),
-        cmocka_unit_test(with_nothing_to_hold_it_is_said),
+        cmocka_unit_test(with_nothing_to_hold_it_is_late_or_said),
+        cmocka_unit_test(a_first_deadline_too_short_is_answered_late),
         cmocka_unit_test(an_answer_after_its_deadline_says_so),
         cmocka_unit_test(a_hung_thread_is_replaced),
         cmocka_unit_test(a_cluster_may_go_while_its_thread_hangs),
