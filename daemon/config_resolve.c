@@ -202,7 +202,7 @@ static bool check_several(const beamd_config *config, beamd_config_error *err)
     beamd_faults faults;
     char why[128];
     if (!beamd_faults_parse(config->fault, &faults, why, sizeof why)) {
-        return beamd_config_refuse(config, err, "fault", why);
+        return beamd_config_refuse(config, err, "fault", "%s", why);
     }
 #ifndef BEAMD_FAULTS
     if (config->fault[0]) {
