@@ -53,7 +53,8 @@ static unsigned problems_of(const beamd_task *task)
 }
 
 /* An even share, for each of `left` problems of task `t` and all after it, of the time until the
- * deadlines that are ahead of them: nobody takes the time of those behind. */
+ * deadlines that are ahead of them: nobody takes the time of those behind. A solver takes a while
+ * to end after its limit: as long as it took in this batch before. */
 static uint64_t share_until(const beamd_batch *self, unsigned t, unsigned left)
 {
     const uint64_t now_ns = beamd_clock_ns();
@@ -64,7 +65,15 @@ static uint64_t share_until(const beamd_batch *self, unsigned t, unsigned left)
         const uint64_t each_ns = stop_ns > now_ns ? (stop_ns - now_ns) / (left > 0 ? left : 1) : 0;
         share_ns = each_ns < share_ns ? each_ns : share_ns;
     }
+    share_ns = share_ns > self->overrun_ns ? share_ns - self->overrun_ns : 0;
     return now_ns + (share_ns < UINT64_MAX - now_ns ? share_ns : 0);
+}
+
+static void note_overrun(beamd_batch *self, uint64_t limit_ns)
+{
+    const uint64_t now_ns = beamd_clock_ns();
+    const uint64_t overrun_ns = now_ns > limit_ns ? now_ns - limit_ns : 0;
+    self->overrun_ns = (self->overrun_ns + overrun_ns) / 2;
 }
 
 static void count_failure(beamd_batch *self)
@@ -400,6 +409,7 @@ static void solve_task(beamd_batch *self, unsigned t)
             task->limit_ns = share_until(self, t, left);
             self->by_solver += self->backend == BEAMD__BACKEND__BACKEND_NETWORK;
             answer_by_solver(task, i, p);
+            note_overrun(self, task->limit_ns);
         }
     }
 }
@@ -471,6 +481,7 @@ void beamd_batch_run(beamd_job *job)
     self->failed = false;
     self->failures = self->by_solver = 0;
     self->requests = self->served = 0;
+    self->overrun_ns = 0;
     fault_begin(self);
     run_tasks(self);
     self->checked_ns = beamd_clock_ns();

@@ -202,7 +202,7 @@ struct beamd_batch {
         unsigned char task, slot, preference;
     } asked[BEAMD_BATCH_PROBLEMS]; /* of request[i] */
     unsigned requests, served;
-    uint64_t limit_ns;
+    uint64_t limit_ns, overrun_ns;
 };
 
 /* Rooms are the loop's, while the batch is not under way. Room for clusters of these sizes, taken
