@@ -9,6 +9,7 @@
 #include "endpoints.h"
 #include "fault.h"
 #include "realtime.h"
+#include "state.h"
 
 static bool choose_runtime_dir(beamd_config *config, beamd_config_error *err)
 {
@@ -33,6 +34,14 @@ static bool choose_runtime_dir(beamd_config *config, beamd_config_error *err)
                                "the one of the environment is longer than %zu bytes, or it is in "
                                "/tmp and belongs to another user",
                                sizeof config->runtime_dir - 1);
+}
+
+static bool choose_state_dir(beamd_config *config, beamd_config_error *err)
+{
+    return beamd_state_choose_dir(config) ||
+           beamd_config_refuse(config, err, "state_dir",
+                               "must be an absolute path of at most %zu bytes, or off",
+                               sizeof config->state_dir - 1);
 }
 
 static bool port_is_number(const char *port)
@@ -215,7 +224,8 @@ static bool check_several(const beamd_config *config, beamd_config_error *err)
 
 bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
 {
-    if (!choose_runtime_dir(config, err) || !fill_endpoints(config, err) ||
+    if (!choose_runtime_dir(config, err) || !choose_state_dir(config, err) ||
+        !fill_endpoints(config, err) ||
         !check_realtime(config, err) || !check_several(config, err)) {
         return false;
     }

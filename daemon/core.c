@@ -200,7 +200,8 @@ static bool message_readable(beamd_core *self, beamd_call *call, const beamd_eve
 static void take_message(beamd_core *self, const beamd_event *event)
 {
     beamd_call call = {
-        .channel = event->channel, .peer = event->peer, .now_ns = self->now_ns};
+        .channel = event->channel, .peer = event->peer, .frame = event->frame,
+        .frame_bytes = event->bytes, .now_ns = self->now_ns};
     beam_wire_error err;
     ProtobufCMessage *message = NULL;
     self->messages_received++;

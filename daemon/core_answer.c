@@ -6,6 +6,7 @@
 
 #include "core_internal.h"
 #include "log.h"
+#include "state.h"
 
 enum { LOW_ECHO_SNR_DB = 10 /* below it the CRLB is not attained */ };
 
@@ -181,7 +182,7 @@ static beamd_answer *best_there_is(const beamd_cluster *c, int band, int prefere
         return check;
     }
     *service = BEAMD__SERVICE__SERVICE_HELD;
-    return last->present ? last : NULL;
+    return last->present && beamd_answer_of_this_life(last) ? last : NULL;
 }
 
 bool beamd_core_has_answer(const beamd_cluster *c)

@@ -69,6 +69,8 @@ struct beamd_core {
 typedef struct beamd_call {
     beamd_channel channel;
     beamd_peer peer;
+    const void *frame; /* as it came */
+    size_t frame_bytes;
     beam_wire_header header;
     uint32_t deadline_us;
     uint64_t sender_time_ns;

@@ -7,6 +7,7 @@
 
 #include "core_internal.h"
 #include "log.h"
+#include "state.h"
 
 /* Every request begins with these fields (beamd.proto), so that they can be read before the type
  * matters. */
@@ -126,6 +127,7 @@ static void handle_register(beamd_core *self, const beamd_call *call,
                                "out of memory");
         return;
     }
+    beamd_state_note_registration(cluster, call->frame, call->frame_bytes);
     BEAMD_LOG(BEAMD_LOG_NOTICE,
               "event=registered cluster=%s stations=%d antennas=%d users_max=%d targets=%d "
               "subbands=%d kib=%zu",
@@ -196,8 +198,13 @@ static int take_csi(beamd_core *self, const beamd_call *call, beamd_cluster *c,
                     const ProtobufCMessage *message, beamd_bands *bands, beam_wire_error *err)
 {
     const uint64_t sequence = call->header.sequence;
-    if (!sequence_grows(c->csi_received > 0, c->csi_sequence, sequence, err)) {
+    if (!sequence_grows(c->csi_received > 0 || c->csi_lost, c->csi_sequence, sequence, err)) {
         return -1;
+    }
+    if (c->csi_lost && call->header.type != BEAM_WIRE_CSI_UPDATE) {
+        return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_NOT_READY, "users",
+                              "the daemon was restarted and does not know who they were: send a "
+                              "CsiUpdate");
     }
     if (call->header.type == BEAM_WIRE_CSI_UPDATE) {
         const Beamd__CsiUpdate *update = (const Beamd__CsiUpdate *)message;
@@ -230,6 +237,7 @@ static void handle_csi(beamd_core *self, const beamd_call *call, const ProtobufC
     }
     c->csi_sequence = call->header.sequence;
     c->csi_received++;
+    c->csi_lost = false;
     if (!c->has_targets) {
         beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_NOT_READY, "targets",
                                "kept; targets are still missing");
@@ -254,6 +262,7 @@ static void handle_targets(beamd_core *self, const beamd_call *call,
     }
     c->target_sequence = call->header.sequence;
     c->target_time_ns = message->measured_time_ns;
+    beamd_state_note_targets(c, call->frame, call->frame_bytes);
     beamd_core_ack(self, call);
     beamd_core_make_due(self, c, call->now_ns);
 }

@@ -352,6 +352,7 @@ static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
         note_failures(c, task);
     }
     beamd_cluster_take(c, task, c->last);
+    c->changed++;
     for (int i = 0; in_time && i < task->subbands; i++) {
         beamd_bands_add(&c->done, task->subband[i]);
     }

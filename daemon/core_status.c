@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core_internal.h"
+#include "state.h"
 
 /* More clusters than a status may hold would be a list that no client can read. */
 _Static_assert((int)BEAM_WIRE_MAX_CLUSTERS >= (int)BEAMD_CLUSTERS_MAX,
@@ -55,7 +56,7 @@ static worst worst_of(const beamd_cluster *c)
     for (int b = 0; b < c->subbands; b++) {
         for (int p = 0; p < preferences; p++) {
             const beamd_answer *a = c->last[beamd_problem_index(b, p)];
-            if (a && a->present) {
+            if (a && a->present && beamd_answer_of_this_life(a)) {
                 take_worse(&w, a);
             }
         }

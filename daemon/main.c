@@ -14,6 +14,7 @@ static const beamd_step steps[] = {
     {"event loop", beamd_loop_start, beamd_loop_stop},
     {"core", beamd_core_start, beamd_core_stop},
     {"model", beamd_model_start, beamd_model_stop},
+    {"state", beamd_service_state_start, beamd_service_state_stop},
     {"solver threads", beamd_pools_start, beamd_pools_stop},
     {"sockets", beamd_sockets_start, beamd_sockets_stop},
     {"metrics", beamd_metrics_start, beamd_metrics_stop},

@@ -9,6 +9,7 @@
 #include "loop.h"
 #include "notify.h"
 #include "pool.h"
+#include "state.h"
 #include "zsock.h"
 
 typedef struct beamd_service {
@@ -23,6 +24,8 @@ typedef struct beamd_service {
     beamd_pool *pool[BEAMD_CREWS];
     beamd_watch *done[BEAMD_CREWS];
     beamd_core *core;
+    beamd_state *state; /* NULL: off */
+    beamd_watch *state_turn;
     beamd_zmq *zmq;
     beamd_zsock *csi, *beams, *control;
     beamd_http *http;
@@ -57,6 +60,13 @@ void beamd_pools_stop(beamd_service *self);
 unsigned beamd_service_free_threads(void *arg, beamd_crew crew);
 bool beamd_service_submit(void *arg, beamd_crew crew, beamd_job *job);
 bool beamd_service_replace_thread(void *arg, beamd_crew crew, const beamd_job *job);
+/* service_state.c */
+bool beamd_service_state_start(beamd_service *self, char *why, size_t size);
+void beamd_service_state_stop(beamd_service *self);
+/* False: it is no job of the state's. */
+bool beamd_service_state_done(beamd_service *self, const beamd_job *job);
+/* Since the last record was written, negative: none was. *bytes: of it. */
+double beamd_service_state_age_s(const beamd_service *self, size_t *bytes);
 /* service_control.c */
 int beamd_service_config(void *arg, bool reload, bool check_only, Beamd__ConfigReply *reply,
                          beam_wire_error *err);

@@ -87,8 +87,8 @@ static bool take_over(beamd_service *self, bool check_only, reply_room *room,
     const char *first = "";
     const int fixed = beamd_config_reload(&self->config, &fresh, &first);
     beamd_log_setup(beamd_service_log_level(&self->config), (unsigned)self->config.log_per_second);
-    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reloaded changed=%zu need_restart=%d first=%s",
-              room->changes, fixed, first);
+    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reloaded need_restart=%d first=%s changed=%zu",
+              fixed, first, room->changes);
     self->reread_wanted = true;
     return beamd_service_reload_keys(self, err);
 }

@@ -14,7 +14,9 @@ static void reap(beamd_service *self, beamd_pool *pool)
     beamd_pool_acknowledge(pool);
     while ((job = beamd_pool_reap(pool)) != NULL) {
         const beamd_event event = {.kind = BEAMD_EVENT_DONE, .job = job};
-        beamd_service_step(self, &event);
+        if (!beamd_service_state_done(self, job)) {
+            beamd_service_step(self, &event);
+        }
     }
 }
 

@@ -369,6 +369,7 @@ static void report(beamd_state *self, const state_job *job)
                   job->task == STATE_WRITE ? "write" : "remove", strerror(job->status));
     } else if (job->task == STATE_WRITE) {
         self->counters.written++;
+        self->counters.written_at_ns = job->end_ns;
     }
     self->counters.write_last_ns = job->end_ns - job->start_ns;
     if (self->counters.write_last_ns > self->counters.write_max_ns) {

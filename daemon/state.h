@@ -60,6 +60,7 @@ typedef struct beamd_state_counters {
     size_t kept_bytes;                  /* of all memory that the manager keeps */
     uint64_t turn_last_ns, turn_max_ns; /* of the loop's time, in one turn */
     uint64_t write_last_ns, write_max_ns;
+    uint64_t written_at_ns; /* the last one, daemon's clock; 0: none yet */
     uint64_t load_ns;
 } beamd_state_counters;
 

@@ -2,6 +2,9 @@
 beam_add_test(test_sensing_exchange SOURCES property/test_sensing_exchange.c LABELS property TIMEOUT 300)
 if(TARGET beamdwork)
   beam_add_test(test_cluster SOURCES unit/test_cluster.c unit/batch_case.c LIBS beamdwork LABELS unit)
+  beam_add_test(test_cluster_tasks SOURCES unit/test_cluster_tasks.c unit/batch_case.c LIBS beamdwork LABELS unit)
+  beam_add_test(test_refresh SOURCES unit/test_refresh.c unit/batch_bench.c unit/batch_case.c common/untrained.c
+                LIBS beamdwork LABELS unit)
   beam_add_test(test_batch SOURCES unit/test_batch.c unit/batch_bench.c unit/batch_case.c common/untrained.c
                 common/model.c LIBS beamdwork LABELS unit TIMEOUT 300)
   # Its own batch.c, which acts upon faults whatever the daemon is built with.
