@@ -4,7 +4,10 @@ if(BEAM_DAEMON)
   foreach(test IN ITEMS test_wire test_wire_limits test_wire_arrays test_wire_large)
     beam_add_test(${test} SOURCES unit/${test}.c unit/wire_common.c LIBS beamproto LABELS unit TIMEOUT 300)
   endforeach()
-  beam_add_test(test_client SOURCES unit/test_client.c LIBS beamclient_static beamproto PkgConfig::ZMQ LABELS unit)
+  foreach(test IN ITEMS test_client test_client_wide)
+    beam_add_test(${test} SOURCES unit/${test}.c unit/client_fake.c LIBS beamclient_static beamproto PkgConfig::ZMQ
+                  LABELS unit)
+  endforeach()
   if(NOT BEAM_SANITIZE) # the sanitizers export symbols of their own
     add_test(NAME test_client_symbols
              COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/unit/client_symbols.sh $<TARGET_FILE:beamclient_shared>
