@@ -161,8 +161,7 @@ typedef struct beamd_cluster_gauge {
     const char *cluster;
     bool solved, crlb_valid;
     double tradeoff, wsr_worst_case_bps_hz, wsr_ideal_bps_hz, crlb_m2, crlb_min_m2, age_s;
-    double
-        power_slack_w; /* budget less power, of the station that has least; may be negative zero */
+    double power_slack_w; /* budget less power, of the station that has least */
     double shortfall_bps_hz;
     unsigned users, users_below_floor;
     unsigned subbands;
