@@ -565,7 +565,9 @@ static void wrong_calls_are_refused_before_they_are_sent(void **state)
         const beamc_cluster cluster = {.id = "c1", .preferences = &names[k], .preference_count = 1};
         assert_int_equal(beamc_register(f->client, &cluster, 10, &err), BEAMC_E_ARGUMENT);
     }
+    static const beamc_named_preference twice[2] = {{"a", 0.5}, {"a", 0.6}};
     const beamc_cluster wrong[] = {
+        {.id = "c1", .preferences = twice, .preference_count = 2},
         {.id = "c1", .preferences = names, .preference_count = 5},
         {.id = "c1", .preference_count = 1},
         {.id = "c1", .subbands = 276},
