@@ -201,6 +201,17 @@ static void a_preference_set_is_got_and_used(void **state)
     assert_true(fabs(test_solve(client, "north", scene)->preference.tradeoff - 0.75) < 1e-9);
 }
 
+/* What clusters use that were given none. */
+static void the_default_preference_is_got_and_set(void **state)
+{
+    (void)state;
+    json_t *o = object_of(run(daemon_.dir, "--json", "preference", "set", "0.3", NULL));
+    assert_true(json_is_null(json_object_get(o, "cluster")));
+    json_decref(o);
+    expect(run(daemon_.dir, "preference", "get", NULL), 0, "default: tau 0.300, mostly comm", "");
+    expect(run(daemon_.dir, "preference", "set", "0.5", NULL), 0, "default: tau 0.500, bal", "");
+}
+
 /* The cluster's targets and preference move without CSI: the daemon publishes by itself. */
 static void watch_shows_what_is_published(void **state)
 {
@@ -221,6 +232,31 @@ static void watch_shows_what_is_published(void **state)
     assert_true(whole(latency, "solve") > 0 && whole(latency, "queued_to_solve") >= 0);
     json_decref(o);
     expect(run(daemon_.dir, "--count", "1", "watch", "north", NULL), 0, ", repeat\n", "");
+}
+
+static void without_a_name_all_clusters_are_watched(void **state)
+{
+    (void)state;
+    json_t *o = object_of(run(daemon_.dir, "--json", "--count", "1", "watch", NULL));
+    assert_string_equal(word(o, "cluster"), "north");
+    json_decref(o);
+}
+
+/* Which process it is, by the lock that it holds; whether it answers. */
+static void the_doctor_finds_the_daemon(void **state)
+{
+    (void)state;
+    outcome o = run(daemon_.dir, "--json", "doctor", NULL);
+    assert_true(o.status == 0 || o.status == 1 || o.status == 4);
+    o.status = 0; /* of this machine, whatever it is */
+    json_t *report = object_of(o);
+    assert_int_equal(whole(report, "pid"), daemon_.pid);
+    const json_t *check = json_array_get(json_object_get(report, "checks"), 0);
+    assert_string_equal(word(check, "check"), "daemon");
+    assert_string_equal(word(check, "verdict"), "ok");
+    json_decref(report);
+    o = run("/nonexistent", "--timeout", "100", "doctor", NULL);
+    expect(o, 1, "bad   daemon", "");
 }
 
 /* Numbers beyond a signed 64-bit integer are not turned negative. */
@@ -325,19 +361,33 @@ static void the_model_is_shown_and_reloaded(void **state)
 static void wrong_usage_is_told(void **state)
 {
     (void)state;
-    expect(run(daemon_.dir, "--help", NULL), 0, "preference set CLUSTER TAU", "");
+    expect(run(daemon_.dir, "--help", NULL), 0, "preference set [CLUSTER] TAU", "");
     expect(run(daemon_.dir, "--version", NULL), 0, "beamctl ", "");
     expect(run(daemon_.dir, NULL), 2, "", "usage: beamctl");
     expect(run(daemon_.dir, "reboot", NULL), 2, "", "unknown command");
     expect(run(daemon_.dir, "status", "a", "b", NULL), 2, "", "wrong arguments");
     expect(run(daemon_.dir, "status", "not an id", NULL), 2, "", "cluster id");
-    expect(run(daemon_.dir, "watch", NULL), 2, "", "wrong arguments");
-    expect(run(daemon_.dir, "preference", "forget", "north", NULL), 2, "", "'get CLUSTER'");
+    expect(run(daemon_.dir, "preference", "forget", "north", NULL), 2, "", "'get [CLUSTER]'");
+    expect(run(daemon_.dir, "preference", "remove", "north", NULL), 2, "", "needs --name");
+    expect(run(daemon_.dir, "--name", "n", "preference", "get", NULL), 2, "", "needs a CLUSTER");
+    expect(run(daemon_.dir, "log-level", "loud", NULL), 2, "", "log-level takes");
+    expect(run(daemon_.dir, "config", "write", NULL), 2, "", "'check' or 'reload'");
+    expect(run(daemon_.dir, "config", "reload", "now", NULL), 2, "", "'check' or 'reload'");
+    expect(run(daemon_.dir, "--points", "66", "front", "north", NULL), 2, "", "from 2 to 65");
+    expect(run(daemon_.dir, "--points", "9", "status", NULL), 2, "", "--points belongs to front");
+    expect(run(daemon_.dir, "--json", "--svg", "-", "front", "north", NULL), 2, "", "--svg -");
+    expect(run(daemon_.dir, "--sort", "size", "top", NULL), 2, "", "--sort takes");
+    expect(run(daemon_.dir, "--interval", "nan", "top", NULL), 2, "", "--interval");
+    expect(run(daemon_.dir, "--batch", "0", "top", NULL), 2, "", "--batch");
+    expect(run(daemon_.dir, "--root", "/nonexistent", "doctor", NULL), 2, "", "no directory");
+    expect(run(daemon_.dir, "front", "--help", NULL), 0, "--svg FILE", "");
     expect(run(daemon_.dir, "model", "load", NULL), 2, "", "'reload [FILE]'");
     expect(run(daemon_.dir, "--timeout", "soon", "status", NULL), 2, "", "--timeout");
     expect(run(daemon_.dir, "--count", "-1", "watch", "north", NULL), 2, "", "--count");
     expect(run(daemon_.dir, "--no-such-option", NULL), 2, "", "");
-    expect(run("/nonexistent", "--timeout", "100", "status", NULL), 1, "", "nobody takes messages");
+    expect(run("/nonexistent", "--timeout", "100", "status", NULL), 3, "", "nobody takes messages");
+    expect(run("/nonexistent", "--timeout", "100", "--once", "top", NULL), 3, "", "nobody takes");
+    expect(run("/nonexistent", "--timeout", "100", "watch", NULL), 3, "", "nobody takes messages");
 }
 
 int main(void)
@@ -345,7 +395,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_is_that_of_the_daemon),
         cmocka_unit_test(a_preference_set_is_got_and_used),
+        cmocka_unit_test(the_default_preference_is_got_and_set),
         cmocka_unit_test(watch_shows_what_is_published),
+        cmocka_unit_test(without_a_name_all_clusters_are_watched),
+        cmocka_unit_test(the_doctor_finds_the_daemon),
         cmocka_unit_test(large_user_ids_are_told_as_they_are),
         cmocka_unit_test(many_clusters_are_listed),
         cmocka_unit_test(the_model_is_shown_and_reloaded),
