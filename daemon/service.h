@@ -23,6 +23,7 @@ typedef struct beamd_service {
     beamd_pool *solvers, *background, *readers;
     beamd_watch *solved, *refreshed, *was_read;
     beamd_core *core;
+    beamd_zap *zap; /* who may connect */
     beamd_zmq *zmq;
     beamd_zsock *csi, *beams, *control;
     beamd_http *http;

@@ -11,7 +11,8 @@
 #include "clock.h"
 #include "service.h"
 
-enum { HTTP_TIMEOUT_MS = 5000 };
+/* Threads, sockets, files: what connections must leave free. */
+enum { HTTP_TIMEOUT_MS = 5000, DESCRIPTORS_KEPT = 192 };
 
 static uint64_t io_clock(void *arg)
 {
@@ -145,9 +146,22 @@ bool beamd_sockets_start(beamd_service *self, char *why, size_t size)
             return false;
         }
     }
-    self->zmq = beamd_zmq_create();
+    const beamd_zap_options zap = {.curve_dir = config->curve_dir,
+                                   .connections_max = config->connections_max,
+                                   .descriptors_kept =
+                                       DESCRIPTORS_KEPT + config->metrics_connections};
+    self->zap = beamd_zap_create(&zap, why, size);
+    if (!self->zap) {
+        return false;
+    }
+    const beamd_zmq_options zmq = {.loop = self->loop,
+                                   .zap = self->zap,
+                                   .io_cpu = config->io_cpu[0] ? atoi(config->io_cpu) : -1,
+                                   .realtime_priority = config->realtime_priority > 0
+                                                            ? (int)config->realtime_priority + 1
+                                                            : 0};
+    self->zmq = beamd_zmq_create(&zmq, why, size);
     if (!self->zmq) {
-        snprintf(why, size, "no ZeroMQ context");
         return false;
     }
     /* Twice the limit is still read, so that its sender learns what was wrong; beyond it ZeroMQ
@@ -158,18 +172,21 @@ bool beamd_sockets_start(beamd_service *self, char *why, size_t size)
                                    .per_turn = &config->messages_per_turn,
                                    .arg = self};
     options.endpoint = config->csi_endpoint;
+    options.domain = "csi";
     options.callback = csi_message;
     self->csi = beamd_zsock_router(self->zmq, self->loop, &options, why, size);
     if (!self->csi) {
         return false;
     }
     options.endpoint = config->control_endpoint;
+    options.domain = "control";
     options.callback = control_message;
     self->control = beamd_zsock_router(self->zmq, self->loop, &options, why, size);
     if (!self->control) {
         return false;
     }
     options.endpoint = config->beams_endpoint;
+    options.domain = "beams";
     options.callback = beams_message;
     options.message_bytes = 256; /* subscriptions only */
     self->beams = beamd_zsock_xpub(self->zmq, self->loop, &options, why, size);
@@ -182,6 +199,7 @@ void beamd_sockets_stop(beamd_service *self)
     beamd_zsock_destroy(&self->control);
     beamd_zsock_destroy(&self->csi);
     beamd_zmq_destroy(&self->zmq);
+    beamd_zap_destroy(&self->zap);
 }
 
 static size_t metrics_page(void *arg, char *out, size_t size)

@@ -1,0 +1,7 @@
+# Who may connect: the files of keys, and the sockets without the daemon's core.
+if(BEAM_DAEMON AND TARGET beamdcore)
+  pkg_check_modules(ZEROMQ REQUIRED IMPORTED_TARGET GLOBAL libzmq)
+  beam_add_test(test_keys SOURCES unit/test_keys.c common/keys.c LIBS beamdcore PkgConfig::ZEROMQ LABELS unit)
+  beam_add_test(test_zap SOURCES system/test_zap.c system/zap_world.c common/keys.c LIBS beamdcore PkgConfig::ZEROMQ
+                LABELS system TIMEOUT 300)
+endif()
