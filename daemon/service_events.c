@@ -57,6 +57,16 @@ static void log_change(void *arg, const char *name, const char *old_value, const
               old_value, new_value, reloadable ? "now" : "restart");
 }
 
+static bool reload_keys(beamd_service *self, const char *curve_dir)
+{
+    char why[512];
+    const bool good = beamd_zap_reload(self->zap, curve_dir, why, sizeof why);
+    if (!good) {
+        BEAMD_LOG(BEAMD_LOG_ERR, "event=reload_refused why=\"%s\"", why);
+    }
+    return good;
+}
+
 static void reload(void *arg)
 {
     beamd_service *self = arg;
@@ -64,6 +74,7 @@ static void reload(void *arg)
     beamd_config fresh;
     if (!self->config_path) {
         BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reload_skipped why=\"started without a file\"");
+        reload_keys(self, self->config.curve_dir);
         beamd_core_reread_model(self->core);
         return;
     }
@@ -72,6 +83,9 @@ static void reload(void *arg)
         !beamd_config_parse(&fresh, "command line", self->settings, self->settings_bytes, &err) ||
         !beamd_config_resolve(&fresh, &err)) {
         BEAMD_LOG(BEAMD_LOG_ERR, "event=reload_refused why=\"%s\"", err.text);
+        return;
+    }
+    if (!reload_keys(self, fresh.curve_dir)) {
         return;
     }
     beamd_config_changes(&self->config, &fresh, log_change, self);

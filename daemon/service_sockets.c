@@ -202,6 +202,19 @@ void beamd_sockets_stop(beamd_service *self)
     beamd_zap_destroy(&self->zap);
 }
 
+/* What the sockets have seen of connections, where the page is made from. */
+static void count_connections(beamd_service *self, beamd_gauges *gauges)
+{
+    beamd_metrics *metrics = beamd_core_metrics(self->core);
+    const beamd_zap_counters *seen = beamd_zap_count(self->zap);
+    metrics->connections_accepted = seen->accepted;
+    metrics->connections_refused = seen->refused_limit + seen->refused_descriptors;
+    metrics->connections_unauthorized = seen->refused_keys;
+    metrics->handshakes_failed = seen->handshake_failures;
+    gauges->connections = (unsigned)seen->connections;
+    gauges->connections_max = (unsigned)seen->connections_max;
+}
+
 static size_t metrics_page(void *arg, char *out, size_t size)
 {
     beamd_service *self = arg;
@@ -209,6 +222,7 @@ static size_t metrics_page(void *arg, char *out, size_t size)
     beamd_text text = {out, size, 0};
     beamd_gauges gauges = {.log_suppressed = beamd_log_suppressed()};
     beamd_core_gauges(self->core, now_ns, &gauges);
+    count_connections(self, &gauges);
     beamd_metrics_render(beamd_core_metrics(self->core), &gauges, &text);
     const size_t clusters = beamd_core_cluster_gauges(self->core, now_ns, self->gauges,
                                                       (size_t)self->config.metrics_clusters);
