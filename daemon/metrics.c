@@ -332,8 +332,9 @@ static void put_durations(const beamd_metrics *self, beamd_text *t)
     for (unsigned s = 0; s < BEAMD_STAGES; s++) {
         beamd_text_histogram(t, "beamd_stage_seconds", "stage", stages[s], &self->stage[s].head);
     }
-    beamd_text_head(t, "beamd_class_seconds", "histogram",
-                    "Receipt to sending by the most complex numbers in a cluster's CSI.");
+    beamd_text_head(
+        t, "beamd_class_seconds", "histogram",
+        "Receipt to sending by size of the cluster: complex numbers in its CSI, at most.");
     for (unsigned c = 0; c < BEAMD_SIZE_CLASSES; c++) {
         beamd_text_histogram(t, "beamd_class_seconds", "class", classes[c],
                              &self->total_by_class[c].head);

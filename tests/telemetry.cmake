@@ -3,6 +3,7 @@ if(BEAM_DAEMON AND TARGET beamdcore)
   foreach(test IN ITEMS test_histogram test_clock_offset test_log test_metrics test_telemetry)
     beam_add_test(${test} SOURCES unit/${test}.c LIBS beamdcore LABELS unit)
   endforeach()
+  target_compile_definitions(test_metrics PRIVATE BEAM_DOCS="${CMAKE_SOURCE_DIR}/docs")
 
   # Prometheus' own checker. scripts/install-deps leaves it out: its package is 96 MB and starts a server.
   add_test(NAME metrics_promtool

@@ -316,6 +316,38 @@ static void nothing_that_is_counted_is_left_out(void **state)
     assert_true(sample("beamd_batch_problems_count") == (double)batches);
 }
 
+/* Every metric has a line in a table of docs/metrics.md with its type and help, and every
+ * line there is a metric. */
+static void the_manual_has_every_metric(void **state)
+{
+    (void)state;
+    static char manual[1 << 16];
+    FILE *f = fopen(BEAM_DOCS "/metrics.md", "r");
+    assert_non_null(f);
+    const size_t bytes = fread(manual, 1, sizeof manual - 1, f);
+    manual[bytes] = 0;
+    fclose(f);
+    render(PAGE_BYTES);
+    size_t shown = 0, described = 0;
+    for (const char *at = page; (at = strstr(at, "# HELP ")); at++) {
+        char name[128], help[256], type[16], line[512];
+        assert_int_equal(sscanf(at, "# HELP %127s %255[^\n]\n# TYPE %*s %15s", name, help, type),
+                         3);
+        snprintf(line, sizeof line, "| `%s` |", name);
+        const char *row = strstr(manual, line);
+        snprintf(line, sizeof line, "| %s | %s |\n", type, help);
+        const char *rest = row ? strstr(row, line) : NULL;
+        if (!rest || rest > strchr(row, '\n')) {
+            fail_msg("docs/metrics.md: no line for %s ending in %s", name, line);
+        }
+        shown++;
+    }
+    for (const char *at = manual; (at = strstr(at, "\n| `beamd_")); at++) {
+        described++;
+    }
+    assert_int_equal(shown, described);
+}
+
 /* A list of words that is shorter or longer than the schema's would count under wrong names. */
 static void the_lists_are_those_of_the_schema(void **state)
 {
@@ -444,6 +476,17 @@ static void rendering_is_quick(void **state)
                                               1e-3 * (double)(b.tv_nsec - a.tv_nsec));
         }
     }
+    struct timespec a, b;
+    const beamd_counted_answer answer = {.stage_ns = {3000, 20000, 300000, 40000, 5000},
+                                         .has_transit = true,
+                                         .transit_estimate_ns = 30000};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+    for (unsigned k = 0; k < 100000; k++) {
+        beamd_metrics_count_answer(&metrics, &answer);
+    }
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+    print_message("counting an answer: %.0f ns\n",
+                  1e-5 * (1e9 * (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec)));
     print_message("the page of %d clusters: %.0f us; %d of them alone: %.0f us\n", CLUSTERS,
                   best[0], CLUSTERS / 2, best[1]);
     assert_true(best[0] < 50000);
@@ -460,6 +503,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(the_page_is_well_formed, fill),
         cmocka_unit_test_setup(histograms_add_up, fill),
         cmocka_unit_test_setup(nothing_that_is_counted_is_left_out, fill),
+        cmocka_unit_test_setup(the_manual_has_every_metric, fill),
         cmocka_unit_test(the_lists_are_those_of_the_schema),
         cmocka_unit_test(answers_are_counted_once_in_each_breakdown),
         cmocka_unit_test(classes_and_sizes_are_bounded),
