@@ -35,3 +35,16 @@ if(BEAM_DAEMON)
   add_test(NAME replay_wire COMMAND replay_wire ${BEAM_WIRE_CORPUS})
   set_tests_properties(replay_wire PROPERTIES LABELS "fuzz" TIMEOUT 120)
 endif()
+
+# The examples against a running daemon; the one in Python where its libraries are.
+if(TARGET beamd)
+  set(BEAM_EXAMPLES $<TARGET_FILE:send_csi>)
+  execute_process(COMMAND /usr/bin/python3 -c "import google.protobuf, zmq" RESULT_VARIABLE NO_PYTHON_ZMQ OUTPUT_QUIET
+                  ERROR_QUIET)
+  if(BEAM_PROTOC AND NO_PYTHON_ZMQ EQUAL 0)
+    list(APPEND BEAM_EXAMPLES ${CMAKE_SOURCE_DIR}/client/examples/send_csi.py)
+  endif()
+  add_test(NAME client_examples COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/system/examples.sh $<TARGET_FILE:beamd>
+                                        ${BEAM_EXAMPLES})
+  set_tests_properties(client_examples PROPERTIES LABELS "system" TIMEOUT 120)
+endif()
