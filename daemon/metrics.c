@@ -126,6 +126,8 @@ static const struct {
     {"beamd_frames_refused_total", "Messages of a wrong number of frames.", FIELD(frames_refused)},
     {"beamd_connections_accepted_total", "ZeroMQ connections accepted.",
      FIELD(connections_accepted)},
+    {"beamd_connections_revoked_total", "ZeroMQ connections cut because their role was taken away.",
+     FIELD(connections_revoked)},
     {"beamd_clock_steps_total", "Senders' clocks that were set, as far as their requests show it.",
      FIELD(clock_steps)},
     {"beamd_clock_peers_forgotten_total",
@@ -200,6 +202,8 @@ static const struct {
     {"beamd_connections_refused_total", "why", NULL, "unauthorized",
      FIELD(connections_unauthorized)},
     {"beamd_connections_refused_total", "why", NULL, "handshake", FIELD(handshakes_failed)},
+    {"beamd_connections_refused_total", "why", NULL, "descriptors",
+     FIELD(connections_no_descriptor)},
 };
 
 static const char *backend_word(unsigned b, char out[BEAMD_WORD_BYTES])

@@ -208,7 +208,9 @@ static void count_connections(beamd_service *self, beamd_gauges *gauges)
     beamd_metrics *metrics = beamd_core_metrics(self->core);
     const beamd_zap_counters *seen = beamd_zap_count(self->zap);
     metrics->connections_accepted = seen->accepted;
-    metrics->connections_refused = seen->refused_limit + seen->refused_descriptors;
+    metrics->connections_refused = seen->refused_limit;
+    metrics->connections_no_descriptor = seen->refused_descriptors;
+    metrics->connections_revoked = seen->revoked;
     metrics->connections_unauthorized = seen->refused_keys;
     metrics->handshakes_failed = seen->handshake_failures;
     gauges->connections = (unsigned)seen->connections;
