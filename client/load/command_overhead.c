@@ -149,6 +149,9 @@ static int overhead_report(overhead *self, size_t bytes)
         json_object_set_new(out, "daemon", load_report_result_json(self->sum[2], o));
         json_object_set_new(out, "over_one_thread", ratio_json(self, 0, o->rounds));
         json_object_set_new(out, "over_two_threads", ratio_json(self, 1, o->rounds));
+        if (o->verify_share > 0) {
+            json_object_set_new(out, "verify", load_report_verdict_json(&self->session.verdict));
+        }
         load_report_print_json(out, ok, &err);
         return ok ? LOAD_EXIT_OK : load_command_fail(&err);
     }
