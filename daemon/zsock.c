@@ -23,6 +23,9 @@ enum {
     ZAP_FRAMES = 8, /* version, request, domain, address, identity, mechanism, credentials... */
     MONITOR_MS = 1000,
     HANDSHAKE_MS = 5000,
+    /* ZMQ_MAXMSGSIZE holds for CURVE's commands as well, of which the longest has 257 bytes and the
+     * peer's identity and type. */
+    HANDSHAKE_BYTES = 1024,
     ENDPOINT_BYTES = 256,
     MONITOR_EVENTS = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |
                      ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
@@ -388,11 +391,12 @@ bool beamd_zsock_send(beamd_zsock *self, const beamd_frame *frames, unsigned cou
 
 static bool set_common(void *socket, const beamd_zsock_options *options)
 {
+    const int64_t bytes =
+        options->message_bytes > HANDSHAKE_BYTES ? options->message_bytes : HANDSHAKE_BYTES;
     return set_int(socket, ZMQ_SNDHWM, options->queue_messages) &&
            set_int(socket, ZMQ_RCVHWM, options->queue_messages) &&
            set_int(socket, ZMQ_LINGER, options->linger_ms) && set_int(socket, ZMQ_IPV6, 1) &&
-           zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &options->message_bytes,
-                          sizeof options->message_bytes) == 0;
+           zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes, sizeof bytes) == 0;
 }
 
 /* Who may connect. A host that vanished must not hold its connection for ever, nor may one that

@@ -36,7 +36,7 @@ typedef struct beamd_zsock_options {
     const char *endpoint;
     const char *domain;    /* csi, control, beams or telemetry: what zap.h asks of a peer */
     int queue_messages;    /* high-water mark, both directions, per peer */
-    int64_t message_bytes; /* beyond it ZeroMQ disconnects the peer */
+    int64_t message_bytes; /* beyond it, and 1024, ZeroMQ disconnects the peer */
     int linger_ms;
     const long long *per_turn; /* messages taken per turn of the loop; read at every turn */
     beamd_message_callback *callback;

@@ -5,3 +5,8 @@ if(BEAM_DAEMON AND TARGET beamdcore)
   beam_add_test(test_zap SOURCES system/test_zap.c system/zap_world.c common/keys.c LIBS beamdcore PkgConfig::ZEROMQ
                 LABELS system TIMEOUT 300)
 endif()
+if(BEAM_DAEMON AND TARGET beamd AND TARGET beamctl_parts)
+  # a library of tests/system, which is added later
+  beam_add_test(test_beamd_curve SOURCES system/test_beamd_curve.c common/keys.c
+                LIBS beamtest_daemon beamctl_parts PkgConfig::ZEROMQ LABELS system TIMEOUT 300)
+endif()

@@ -52,7 +52,7 @@ static beamd_zsock *open_socket(zap_world *self, const char *domain, bool ipc,
     const beamd_zsock_options options = {.endpoint = endpoint,
                                          .domain = domain,
                                          .queue_messages = 100,
-                                         .message_bytes = 4096,
+                                         .message_bytes = 256, /* fewer than a handshake takes */
                                          .linger_ms = 0,
                                          .per_turn = &self->per_turn,
                                          .callback = callback,
