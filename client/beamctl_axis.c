@@ -3,15 +3,16 @@
 #include <math.h>
 #include <stdio.h>
 
-static const double LOGARITHMIC_FROM = 10; /* ratio of largest to least */
+static const double LOGARITHMIC_FROM = 10;           /* ratio of largest to least */
+static const double LEAST = 1e-100, LARGEST = 1e100; /* of a logarithmic axis: powers stay exact */
 
 static void add_tick(axis *self, double value)
 {
-    const double slack = 1e-9 * (self->high - self->low);
-    if (self->tick_count < AXIS_TICKS_MAX && value >= self->low - slack &&
-        value <= self->high + slack) {
-        snprintf(self->label[self->tick_count], AXIS_LABEL_BYTES, "%.6g",
-                 fabs(value) < slack ? 0.0 : value);
+    static const double slack = 1e-9;
+    const double place = axis_place(self, value);
+    if (self->tick_count < AXIS_TICKS_MAX && place >= -slack && place <= 1 + slack) {
+        const bool zero = !self->logarithmic && fabs(value) < slack * (self->high - self->low);
+        snprintf(self->label[self->tick_count], AXIS_LABEL_BYTES, "%.6g", zero ? 0.0 : value);
         self->tick[self->tick_count++] = value;
     }
 }
@@ -35,15 +36,20 @@ static void linear_ticks(axis *self, int ticks)
     }
 }
 
-/* Decades, and 2 and 5 between them where there are few. */
+/* Powers of ten, some left out where there are many, 2 and 5 between them where there are few. */
 static void logarithmic_ticks(axis *self, int ticks)
 {
     static const double parts[] = {1, 2, 5};
-    const double first = floor(log10(self->low)), last = ceil(log10(self->high));
-    const int each = last - first <= ticks / 2.0 ? 3 : 1;
-    const double stride = fmax(1, ceil((last - first) / ticks));
-    for (double k = first; k <= last + 0.5; k += stride) {
-        for (int part = 0; part < each; part++) {
+    const double first = ceil(log10(self->low)), last = floor(log10(self->high));
+    if (last - first > ticks / 2.0) {
+        const double stride = ceil((last - first) / ticks);
+        for (double k = first; k <= last; k += stride) {
+            add_tick(self, pow(10, k));
+        }
+        return;
+    }
+    for (double k = first - 1; k <= last; k += 1) {
+        for (int part = 0; part < 3; part++) {
             add_tick(self, parts[part] * pow(10, k));
         }
     }
@@ -63,7 +69,8 @@ void axis_fit(axis *self, const double *values, size_t count, bool may_be_logari
         linear_ticks(self, ticks);
         return;
     }
-    self->logarithmic = may_be_logarithmic && low > 0 && high / low > LOGARITHMIC_FROM;
+    self->logarithmic =
+        may_be_logarithmic && low > LEAST && high < LARGEST && high / low > LOGARITHMIC_FROM;
     if (self->logarithmic) {
         self->low = low / 1.1;
         self->high = high * 1.1;

@@ -145,17 +145,20 @@ static void curve(FILE *out, const frame *f, const front_view *view)
     }
 }
 
-static void end_label(FILE *out, const frame *f, const beamc_front_point *p, bool first)
+/* Words in a white rim, towards the middle of the picture: readable where the curve passes. */
+static void end_label(FILE *out, const frame *f, const beamc_front_point *p)
 {
     if (!isfinite(p->wsr_worst_case_bps_hz)) {
         return;
     }
-    const double x = at_x(f, p->wsr_worst_case_bps_hz);
-    const bool to_left = x > (LEFT + WIDTH - RIGHT) / 2.0; /* towards the middle of the picture */
-    fprintf(out, "<text x=\"%.2f\" y=\"%.2f\" text-anchor=\"%s\">tau %.3g, %s</text>\n",
-            x + (to_left ? -10 : 10),
-            at_y(f, front_rms_m(p->crlb_valid, p->crlb_m2)) + (first ? 16 : -10),
-            to_left ? "end" : "start", p->tradeoff, beamc_tradeoff_words(p->tradeoff));
+    const double x = at_x(f, p->wsr_worst_case_bps_hz),
+                 y = at_y(f, front_rms_m(p->crlb_valid, p->crlb_m2));
+    const bool to_left = x > (LEFT + WIDTH - RIGHT) / 2.0, below = y + 24 < HEIGHT - BOTTOM;
+    fprintf(out,
+            "<text x=\"%.2f\" y=\"%.2f\" text-anchor=\"%s\" paint-order=\"stroke\" "
+            "stroke=\"white\" stroke-width=\"4\" fill=\"black\">tau %.3g, %s</text>\n",
+            x + (to_left ? -10 : 10), y + (below ? 18 : -10), to_left ? "end" : "start",
+            p->tradeoff, beamc_tradeoff_words(p->tradeoff));
 }
 
 /* A black diamond with its sign beside it; in words below the picture. */
@@ -168,7 +171,7 @@ static void mark(FILE *out, const frame *f, const front_view *view, size_t k)
         fprintf(out, "<path d=\"M%.2f %.2f l7 7 l-7 7 l-7 -7 z\" fill=\"black\">", x, y - 7);
         title(out, "now: ", m->tradeoff, m->wsr_worst_case_bps_hz, rms_m);
         fprintf(out, "</path>\n<text x=\"%.2f\" y=\"%.2f\" font-weight=\"bold\">%c</text>\n",
-                x + 10, y - 8, front_mark_sign(view, k));
+                x + 10 + 10 * (double)k, y - 8, front_mark_sign(view, k));
     }
     fprintf(out, "<text x=\"%d\" y=\"%d\">%c now%s", LEFT, HEIGHT - 58 + 16 * (int)k,
             front_mark_sign(view, k), m->name[0] ? ", " : "");
@@ -201,8 +204,8 @@ void front_svg(FILE *out, const front_view *view)
     axes(out, &f);
     curve(out, &f, view);
     if (view->point_count > 1) {
-        end_label(out, &f, &view->points[0], true);
-        end_label(out, &f, &view->points[view->point_count - 1], false);
+        end_label(out, &f, &view->points[0]);
+        end_label(out, &f, &view->points[view->point_count - 1]);
     }
     for (size_t k = 0; k < view->mark_count; k++) {
         mark(out, &f, view, k);

@@ -1,5 +1,6 @@
 #include "beamctl_terminal.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include <unistd.h>
 
 static struct termios before;
-static volatile sig_atomic_t raw_in, raw_out, continued;
+static volatile sig_atomic_t raw_in, raw_out;
 
 static int size_variable(const char *name, int fallback)
 {
@@ -51,10 +52,8 @@ static void enter(void)
         keys.c_cc[VTIME] = 0;
         raw_in = tcsetattr(STDIN_FILENO, TCSANOW, &keys) == 0;
     }
-    raw_out = isatty(STDOUT_FILENO);
-    if (raw_out) {
-        write_all("\033[?25l");
-    }
+    raw_out = 1;
+    write_all("\033[?25l");
 }
 
 void terminal_restore(void)
@@ -69,28 +68,15 @@ void terminal_restore(void)
     }
 }
 
+/* ^Z: the shell gets its terminal as it was; SIGCONT goes on behind raise. */
 static void on_stop(int number)
 {
-    terminal_restore();
-    signal(number, SIG_DFL);
-    raise(number); /* blocked until this handler returns, then it stops the process */
-}
-
-static void on_continue(int number);
-
-static void handle(int number, void (*handler)(int))
-{
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(number, &action, NULL);
-}
-
-static void on_continue(int number)
-{
     (void)number;
-    handle(SIGTSTP, on_stop);
+    const int keep = errno;
+    terminal_restore();
+    raise(SIGSTOP);
     enter();
-    continued = 1;
+    errno = keep;
 }
 
 void terminal_raw(void)
@@ -99,9 +85,9 @@ void terminal_raw(void)
         return;
     }
     enter();
-    handle(SIGTSTP, on_stop);
-    handle(SIGCONT, on_continue);
-    atexit(terminal_restore);
+    struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTSTP, &action, NULL);
 }
 
 char terminal_key(void)
@@ -112,11 +98,4 @@ char terminal_key(void)
         return 0;
     }
     return key;
-}
-
-bool terminal_continued(void)
-{
-    const bool was = continued != 0;
-    continued = 0;
-    return was;
 }

@@ -2,8 +2,6 @@
 #ifndef BEAMCTL_TERMINAL_H
 #define BEAMCTL_TERMINAL_H
 
-#include <stdbool.h>
-
 /* Of standard output: the terminal's (TIOCGWINSZ), else $COLUMNS and $LINES, else 80 x 24. */
 void terminal_size(int *columns, int *rows);
 
@@ -14,7 +12,5 @@ void terminal_raw(void);
 void terminal_restore(void);
 /* A key that waits on standard input, 0: none. */
 char terminal_key(void);
-/* True once after the process was continued. */
-bool terminal_continued(void);
 
 #endif

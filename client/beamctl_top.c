@@ -69,8 +69,9 @@ static beamc_code show(top *self, const beamc_telemetry *telemetry, beamc_error 
         return BEAMC_E_MEMORY;
     }
     top_draw(out, telemetry, &self->memory, self->sort, rows - 2);
-    fputs("q quits; clusters by i id, r rate, l latency, m missed, w rate bound, b rms, a age\n",
-          out);
+    fprintf(out,
+            "by %s; keys: i id, r answers, l latency, m missed, w rate, b rms, a age, q quit\n",
+            top_sort_text(self->sort));
     fclose(out);
     if (self->frames == 0) {
         fputs("\033[2J", stdout);

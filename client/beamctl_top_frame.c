@@ -173,13 +173,30 @@ static void cell(FILE *out, int width, int digits, double value)
     }
 }
 
+/* Up to seven digits as they are, then three or four and a unit. */
+static void count_cell(FILE *out, int width, uint64_t count)
+{
+    double scaled = (double)count;
+    const char *unit = "kMGTPE";
+    if (count < 10000000) {
+        fprintf(out, " %*" PRIu64, width, count);
+        return;
+    }
+    for (scaled /= 1e3; scaled >= 999.95; scaled /= 1e3) {
+        unit++;
+    }
+    fprintf(out, " %*.1f%c", width - 1, scaled, *unit);
+}
+
 static void draw_head(FILE *out, const beamc_telemetry *t, const top_memory *before)
 {
     const long up_s = (long)fmin(fmax(t->uptime_s, 0), 1e9);
-    fprintf(out, "beamd %s, up %ld:%02ld:%02ld, %u workers, %u solving, %u waiting%s\n",
-            t->draining ? "DRAINING" : "serving", up_s / 3600, up_s / 60 % 60, up_s % 60,
-            t->workers, t->solving, t->queue_depth,
-            before->filled && top_elapsed_s(before, t) <= 0 ? "; restarted" : "");
+    fprintf(
+        out,
+        "beamd %s, up %ld:%02ld:%02ld, %u workers, %u solving, %u waiting; times: last %.3g s%s\n",
+        t->draining ? "DRAINING" : "serving", up_s / 3600, up_s / 60 % 60, up_s % 60, t->workers,
+        t->solving, t->queue_depth, t->interval_s,
+        before->filled && top_elapsed_s(before, t) <= 0 ? "; restarted" : "");
 }
 
 static void draw_rates(FILE *out, const beamc_telemetry *t, const top_memory *before)
@@ -198,28 +215,29 @@ static void draw_rates(FILE *out, const beamc_telemetry *t, const top_memory *be
                 {"checked", n.checked, b->checked},
                 {"held", n.held, b->held},
                 {"late", n.late, b->late},
-                {"superseded", n.superseded, b->superseded},
+                {"replaced", n.superseded, b->superseded},
                 {"errors", n.errors, b->errors}};
     enum { ROWS = sizeof rows / sizeof rows[0] };
-    fprintf(out, "%-7s", "");
+    static const int width[ROWS] = {7, 7, 7, 7, 7, 7, 7, 8, 7}; /* fits 80 columns */
+    fprintf(out, "%-5s", "");
     for (int k = 0; k < ROWS; k++) {
-        fprintf(out, " %10s", rows[k].word);
+        fprintf(out, " %*s", width[k], rows[k].word);
     }
-    fprintf(out, "\n%-7s", "a second");
+    fprintf(out, "\n%-5s", "per s");
     for (int k = 0; k < ROWS; k++) {
-        cell(out, k ? 10 : 9, 1, rate(rows[k].now, rows[k].before, s));
+        cell(out, width[k], 1, rate(rows[k].now, rows[k].before, s));
     }
-    fprintf(out, "\n%-7s", "in all");
+    fprintf(out, "\n%-5s", "total");
     for (int k = 0; k < ROWS; k++) {
-        fprintf(out, " %10" PRIu64, rows[k].now);
+        count_cell(out, width[k], rows[k].now);
     }
     fputc('\n', out);
 }
 
 static void draw_stages(FILE *out, const beamc_telemetry *t)
 {
-    fprintf(out, "\n%-17s %9s %10s %10s %10s %10s   of the last %.3g s\n", "stage, us", "count",
-            "p50", "p99", "p99.9", "max", t->interval_s);
+    fprintf(out, "\n%-17s %9s %10s %10s %10s %10s\n", "stage, us", "count", "p50", "p99", "p99.9",
+            "max");
     for (size_t k = 0; k < t->stage_count; k++) {
         const beamc_distribution *d = &t->stages[k];
         const double none = d->count ? 0 : NAN; /* no percentile of nothing */
@@ -250,16 +268,16 @@ static void draw_backends(FILE *out, const beamc_telemetry *t, const top_memory 
 static void draw_cluster(FILE *out, const beamc_telemetry *t, const top_memory *before, size_t k)
 {
     const beamc_cluster_status *c = &t->clusters[k];
-    fprintf(out, "%-14.14s %5u %4u %6.3f", c->id, c->users, c->subbands ? c->subbands : 1,
+    fprintf(out, "%-12.12s %3u %5.3f", c->id, c->subbands ? c->subbands : 1,
             c->preference.tradeoff);
-    cell(out, 9, 1, top_cluster_rate(before, t, k));
-    cell(out, 9, 0, c->latency_p50_us);
-    cell(out, 9, 0, c->latency_p99_us);
-    fprintf(out, " %7" PRIu64, c->deadlines_missed);
-    cell(out, 9, 4, c->solved ? c->wsr_worst_case_bps_hz : NAN);
-    cell(out, 9, 4, c->solved && c->crlb_valid ? sqrt(c->crlb_m2) : NAN);
-    cell(out, 6, 1, c->solved ? c->age_s : NAN);
-    fprintf(out, "  %s\n", c->solved ? beamc_method_text(c->method) : "no answer yet");
+    cell(out, 7, 1, top_cluster_rate(before, t, k));
+    cell(out, 7, 0, c->latency_p50_us);
+    cell(out, 7, 0, c->latency_p99_us);
+    count_cell(out, 7, c->deadlines_missed);
+    cell(out, 8, 4, c->solved ? c->wsr_worst_case_bps_hz : NAN);
+    cell(out, 7, 4, c->solved && c->crlb_valid ? sqrt(c->crlb_m2) : NAN);
+    cell(out, 5, 1, c->solved ? c->age_s : NAN);
+    fprintf(out, " %s\n", c->solved ? beamc_method_text(c->method) : "no answer yet");
 }
 
 void top_draw(FILE *out, const beamc_telemetry *t, const top_memory *before, top_sort sort,
@@ -269,9 +287,8 @@ void top_draw(FILE *out, const beamc_telemetry *t, const top_memory *before, top
     draw_rates(out, t, before);
     draw_stages(out, t);
     draw_backends(out, t, before);
-    fprintf(out, "\n%-14s %5s %4s %6s %9s %9s %9s %7s %9s %9s %6s  %s   by %s\n", "cluster",
-            "users", "sub", "tau", "answers/s", "p50 us", "p99 us", "missed", "worst WSR", "rms m",
-            "age s", "method", top_sort_text(sort));
+    fprintf(out, "\n%-12s %3s %5s %7s %7s %7s %7s %8s %7s %5s %s\n", "cluster", "sub", "tau",
+            "answ/s", "p50 us", "p99 us", "missed", "rate", "rms m", "age s", "method");
     ranked *list = rank(t, before, sort);
     const int used = 8 + (int)t->stage_count + (int)t->backend_count + 2;
     const size_t room = rows <= 0 ? t->cluster_count : rows > used + 1 ? (size_t)(rows - used) : 1;
