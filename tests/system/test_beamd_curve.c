@@ -166,6 +166,9 @@ static void a_key_without_the_role_is_told(void **state)
     assert_refused(ask_status(client, &err), &err, w->control, why);
     assert_refused(ask_status(client, &err), &err, w->control, why); /* it tries again each time */
     beamc_close(&client);
+    char *metrics = test_daemon_metrics(&w->daemon);
+    assert_true(test_metric(metrics, "beamd_connections_refused_total{why=\"unauthorized\"}") == 2);
+    free(metrics);
     client = connect_as(w, "reader");
     const beamc_station station = {.power_w = 1, .echo_noise_w = 1};
     const beamc_cluster cluster = {.id = "a", .stations = &station, .station_count = 1};
