@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keygen.h"
+
 typedef struct command {
     const char *name;
     int (*run)(const beamctl_settings *s, int argc, char **argv);
@@ -49,6 +51,7 @@ static const struct usage {
     {"log-level", "LEVEL", "err, warning, notice, info or debug"},
     {"drain", "", "answer what was accepted, refuse the rest, end"},
     {"doctor", "", "what slows beamd down on this machine, and how to fix it"},
+    {"keygen", "DIR [...]", "keys for encrypted connections; see beamctl keygen --help"},
 };
 
 typedef enum option_id {
@@ -57,6 +60,9 @@ typedef enum option_id {
     OPTION_CONTROL,
     OPTION_BEAMS,
     OPTION_TELEMETRY,
+    OPTION_CURVE_SERVER,
+    OPTION_CURVE_SECRET,
+    OPTION_CURVE_PUBLIC,
     OPTION_TIMEOUT,
     OPTION_HELP,
     OPTION_VERSION,
@@ -86,6 +92,11 @@ static const struct option_row {
     {"control", "ENDPOINT", OPTION_CONTROL, NULL, "ZeroMQ endpoint of the control socket"},
     {"beams", "ENDPOINT", OPTION_BEAMS, NULL, "ZeroMQ endpoint of the beams socket"},
     {"telemetry", "ENDPOINT", OPTION_TELEMETRY, NULL, "ZeroMQ endpoint of the telemetry socket"},
+    {"curve-server-key", "KEY", OPTION_CURVE_SERVER, NULL,
+     "the daemon's public key, or file:PATH of it, for tcp"},
+    {"curve-secret-key", "file:PATH", OPTION_CURVE_SECRET, NULL, "this client's secret key"},
+    {"curve-public-key", "KEY", OPTION_CURVE_PUBLIC, NULL,
+     "this client's; made from the secret one by default"},
     {"timeout", "MS", OPTION_TIMEOUT, NULL, "longest wait for an answer, 2000; front: 30000"},
     {"help", NULL, OPTION_HELP, NULL, "this text; with a command, what belongs to it"},
     {"version", NULL, OPTION_VERSION, NULL, "the program's version"},
@@ -121,7 +132,7 @@ static void print_options(FILE *out, const char *of)
         }
         snprintf(left, sizeof left, "--%s%s%s", row->name, row->word ? " " : "",
                  row->word ? row->word : "");
-        fprintf(out, "  %-22s  %s%s%s\n", left, !of && row->command ? row->command : "",
+        fprintf(out, "  %-28s  %s%s%s\n", left, !of && row->command ? row->command : "",
                 !of && row->command ? ": " : "", row->help);
     }
 }
@@ -226,6 +237,18 @@ static int take_option(beamctl_settings *s, option_id id, const char *text)
     case OPTION_TELEMETRY:
         s->connection.telemetry_endpoint = text;
         return 0;
+    case OPTION_CURVE_SERVER:
+        s->connection.curve_server_key = text;
+        return 0;
+    case OPTION_CURVE_SECRET:
+        s->connection.curve_secret_key = text;
+        return strncmp(text, "file:", 5) == 0
+                   ? 0
+                   : beamctl_wrong_usage("--curve-secret-key takes file:PATH: everybody sees the "
+                                         "command lines of others");
+    case OPTION_CURVE_PUBLIC:
+        s->connection.curve_public_key = text;
+        return 0;
     case OPTION_NAME:
         s->name = text;
         return 0;
@@ -277,6 +300,9 @@ static int dispatch(const beamctl_settings *s, const bool *given, bool help, int
         print_usage(stderr, NULL);
         return BEAMCTL_USAGE;
     }
+    if (!c && strcmp(argv[0], "keygen") == 0) {
+        return beamctl_wrong_usage("keygen comes first: its options are its own");
+    }
     if (!c) {
         return beamctl_wrong_usage("unknown command %s", argv[0]);
     }
@@ -289,6 +315,9 @@ static int dispatch(const beamctl_settings *s, const bool *given, bool help, int
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "keygen") == 0) { /* it has options of its own, and no daemon */
+        return beamctl_keygen(argc - 1, argv + 1);
+    }
     struct option options[OPTION_ROWS + 1] = {{NULL, 0, NULL, 0}};
     for (int k = 0; k < OPTION_ROWS; k++) {
         options[k] =

@@ -81,8 +81,17 @@ _beam_common() {
 _beamctl() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command at
   COMPREPLY=()
+  if [[ $current == : || $previous == : ]]; then
+    mapfile -t COMPREPLY < <(compgen -f -- "${current#:}")
+    return
+  fi
   _beam_find_command "$1"
   case $previous in
+    --curve-*-key) # readline parts words at colons: the path is completed as a word of its own
+      compopt -o nospace 2>/dev/null
+      _beam_offer file: "$current"
+      return
+      ;;
     --sort)
       _beam_offer 'id rate latency missed wsr rms age' "$current"
       return

@@ -291,6 +291,12 @@ static void wrong_usage_is_told(void **state)
     ctl_expect(ctl_run(daemon_.dir, "--batch", "0", "top", NULL), 2, "", "--batch");
     ctl_expect(ctl_run(daemon_.dir, "--root", "/nonexistent", "doctor", NULL), 2, "",
                "no directory");
+    ctl_expect(ctl_run(daemon_.dir, "--curve-secret-key", "0123", "status", NULL), 2, "",
+               "takes file:PATH");
+    ctl_expect(ctl_run(daemon_.dir, "keygen", "/tmp", NULL), 2, "", "keygen comes first");
+    ctl_expect(ctl_run(daemon_.dir, "--curve-secret-key", "file:/nonexistent", "--curve-server-key",
+                       "file:/nonexistent", "status", NULL),
+               2, "", "/nonexistent");
     ctl_expect(ctl_run(daemon_.dir, "front", "--help", NULL), 0, "--svg FILE", "");
     ctl_expect(ctl_run(daemon_.dir, "model", "load", NULL), 2, "", "'reload [FILE]'");
     ctl_expect(ctl_run(daemon_.dir, "--timeout", "soon", "status", NULL), 2, "", "--timeout");
