@@ -33,18 +33,6 @@ typedef struct request {
     bool server;
 } request;
 
-/* Here rather than beamctl.c's, so that tests can make keys without a process. */
-__attribute__((format(printf, 2, 3))) static int fail(int status, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("beamctl: ", stderr);
-    vfprintf(stderr, format, args);
-    fputs(status == BEAMCTL_USAGE ? "; see beamctl keygen --help\n" : "\n", stderr);
-    va_end(args);
-    return status;
-}
-
 static bool name_is_plain(const char *name)
 {
     static const char letters[] =
@@ -78,7 +66,7 @@ static bool make_directory(const char *path)
     if (mkdir(path, 0755) == 0 || errno == EEXIST) {
         return true;
     }
-    fail(BEAMCTL_FAILED, "%s: %s", path, strerror(errno));
+    beamctl_failed("%s: %s", path, strerror(errno));
     return false;
 }
 
@@ -104,7 +92,7 @@ __attribute__((format(printf, 3, 4))) static bool write_file(const char *path, u
         }
     }
     if (!good) {
-        fail(BEAMCTL_FAILED, "%s: %s", path, strerror(reason));
+        beamctl_failed("%s: %s", path, strerror(reason));
     }
     return good;
 }
@@ -115,7 +103,7 @@ static int write_pair(const char *secret_path, const char *public_path, const ch
 {
     char public_key[41], secret_key[41];
     if (!beamc_transport_new_keys(public_key, secret_key)) {
-        return fail(BEAMCTL_FAILED, "this libzmq is built without CURVE");
+        return beamctl_failed("this libzmq is built without CURVE");
     }
     bool good = write_file(secret_path, 0600,
                            "# secret key of %s: for nobody else\npublic_key = %s\nsecret_key = "
@@ -138,7 +126,7 @@ static int generate(const request *r)
 {
     char clients[PATH_BYTES], secret_path[PATH_BYTES + 80], public_path[PATH_BYTES + 80];
     if (strlen(r->dir) > PATH_BYTES - 32) {
-        return fail(BEAMCTL_FAILED, "%s: path too long", r->dir);
+        return beamctl_failed("%s: path too long", r->dir);
     }
     snprintf(clients, sizeof clients, "%s/clients", r->dir);
     if (!make_directory(r->dir) || !make_directory(clients)) {
@@ -188,13 +176,12 @@ int beamctl_keygen(int argc, char **argv)
         return BEAMCTL_USAGE;
     }
     if (r.client && (!name_is_plain(r.client) || strcmp(r.client, "server") == 0)) {
-        return fail(BEAMCTL_USAGE,
-                    "a client's name is 1 to %d letters, digits, '.', '_' or '-', "
-                    "not beginning with '.', and not server",
-                    NAME_MAX_BYTES);
+        return beamctl_wrong_usage("a client's name is 1 to %d letters, digits, '.', '_' or '-', "
+                                   "not beginning with '.', and not server",
+                                   NAME_MAX_BYTES);
     }
     if (r.roles && !roles_are_known(r.roles)) {
-        return fail(BEAMCTL_USAGE, "--roles: csi, observer and operator, with commas between");
+        return beamctl_wrong_usage("--roles: csi, observer and operator, with commas between");
     }
     r.dir = argv[optind];
     return generate(&r);

@@ -252,8 +252,10 @@ static bool probe_privileges(const beamd_zmq_options *options, char *text, size_
     if (options->realtime_priority <= 0 && options->io_cpu < 0) {
         return true;
     }
-    p.error = pthread_create(&thread, NULL, try_privileges, &p);
-    if (!p.error) {
+    const int refused = pthread_create(&thread, NULL, try_privileges, &p);
+    if (refused) {
+        p.error = refused; /* else the thread's own, which may have ended already */
+    } else {
         pthread_join(thread, NULL);
     }
     if (p.error) {

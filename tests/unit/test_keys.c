@@ -220,6 +220,55 @@ static void what_is_no_file_is_refused(void **state)
     unlink(test_keys_path(t, "clients"));
 }
 
+/* Files that are almost right, and noise: taken with what they say, or refused with a reason. */
+static void no_file_is_taken_for_what_it_is_not(void **state)
+{
+    test_keys *t = *state;
+    test_pair pair;
+    test_pair_create(&pair);
+    char good[256], text[320], why[512];
+    const size_t length = (size_t)snprintf(
+        good, sizeof good, "# of x\npublic_key = %s\nroles = csi,observer\n", pair.public_key);
+    unsigned long long bits = 88172645463325252ull;
+    unsigned taken = 0, refused_ones = 0;
+    for (int k = 0; k < 3000; k++) {
+        memcpy(text, good, length + 1);
+        size_t n = length;
+        for (int change = 0; change < 1 + k % 3; change++) {
+            bits ^= bits << 13, bits ^= bits >> 7, bits ^= bits << 17; /* xorshift */
+            const size_t at = (size_t)(bits >> 20) % n;
+            if (bits & 1) {
+                text[at] = (char)(bits >> 40);
+            } else if (bits & 2) {
+                memmove(text + at, text + at + 1, n - at);
+                n--;
+            } else {
+                memmove(text + at + 1, text + at, n - at + 1);
+                n++;
+            }
+        }
+        FILE *file = fopen(test_keys_path(t, "clients/x.key"), "w");
+        assert_non_null(file);
+        assert_int_equal(fwrite(text, 1, n, file), n);
+        assert_int_equal(fclose(file), 0);
+        why[0] = 0;
+        beamd_keys *keys = beamd_keys_read(t->dir, why, sizeof why);
+        if (keys) {
+            taken++;
+            assert_int_equal(keys->count, 1);
+            assert_true(keys->client[0].roles != 0);
+            assert_ptr_equal(beamd_keys_of(keys, keys->client[0].key), keys->client);
+            assert_ptr_equal(beamd_keys_user(keys, keys->client[0].user), keys->client);
+        } else {
+            refused_ones++;
+            assert_int_equal(strncmp(why, t->dir, strlen(t->dir)), 0);
+            assert_non_null(strstr(why, "x.key:"));
+        }
+        beamd_keys_destroy(&keys);
+    }
+    assert_true(taken > 100 && refused_ones > 100); /* so both were tried */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_server_needs_its_secret, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_too_open_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_file_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_file_is_taken_for_what_it_is_not, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
