@@ -384,10 +384,12 @@ static void cut_revoked(beamd_zap *self)
     }
 }
 
-bool beamd_zap_reload(beamd_zap *self, const char *curve_dir, char *why, size_t size)
+/* The keys that a reload would take, in *fresh; NULL there: none, as before. */
+static bool read_fresh(const beamd_zap *self, const char *curve_dir, beamd_keys **fresh, char *why,
+                       size_t size)
 {
-    memset(self->uids, 0, sizeof self->uids);
     const bool wanted = curve_dir && curve_dir[0];
+    *fresh = NULL;
     if (wanted != (self->keys != NULL)) {
         snprintf(why, size, "curve_dir: keys %s; that needs a restart",
                  wanted ? "where there were none" : "are taken away");
@@ -396,21 +398,37 @@ bool beamd_zap_reload(beamd_zap *self, const char *curve_dir, char *why, size_t 
     if (!wanted) {
         return true;
     }
-    beamd_keys *fresh = beamd_keys_read(curve_dir, why, size);
-    if (!fresh) {
-        return false;
-    }
-    if (strcmp(fresh->server_secret, self->keys->server_secret) != 0) {
+    *fresh = beamd_keys_read(curve_dir, why, size);
+    if (*fresh && strcmp((*fresh)->server_secret, self->keys->server_secret) != 0) {
         snprintf(why, size, "%s/server.key_secret: another key of the server needs a restart",
                  curve_dir);
-        beamd_keys_destroy(&fresh);
+        beamd_keys_destroy(fresh);
+    }
+    return *fresh != NULL;
+}
+
+bool beamd_zap_check(const beamd_zap *self, const char *curve_dir, char *why, size_t size)
+{
+    beamd_keys *fresh;
+    const bool good = read_fresh(self, curve_dir, &fresh, why, size);
+    beamd_keys_destroy(&fresh);
+    return good;
+}
+
+bool beamd_zap_reload(beamd_zap *self, const char *curve_dir, char *why, size_t size)
+{
+    beamd_keys *fresh;
+    if (!read_fresh(self, curve_dir, &fresh, why, size)) {
         return false;
     }
-    beamd_keys_destroy(&self->keys);
-    self->keys = fresh;
-    self->counters.clients = fresh->count;
-    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=keys_reloaded dir=\"%s\" clients=%zu ignored_files=%zu",
-              curve_dir, fresh->count, fresh->ignored);
-    cut_revoked(self);
+    memset(self->uids, 0, sizeof self->uids);
+    if (fresh) {
+        beamd_keys_destroy(&self->keys);
+        self->keys = fresh;
+        self->counters.clients = fresh->count;
+        BEAMD_LOG(BEAMD_LOG_NOTICE, "event=keys_reloaded dir=\"%s\" clients=%zu ignored_files=%zu",
+                  curve_dir, fresh->count, fresh->ignored);
+        cut_revoked(self);
+    }
     return true;
 }

@@ -46,6 +46,8 @@ void beamd_zap_destroy(beamd_zap **self);
  * needs a restart is refused too: another key of the server, keys where there were none. A client
  * whose role is gone is cut off from what it subscribed to; its requests carry no role. */
 bool beamd_zap_reload(beamd_zap *self, const char *curve_dir, char *why, size_t size);
+/* Whether that would be taken; changes nothing. */
+bool beamd_zap_check(const beamd_zap *self, const char *curve_dir, char *why, size_t size);
 
 /* Z85; NULL without keys. */
 const char *beamd_zap_server_secret(const beamd_zap *self);

@@ -299,6 +299,9 @@ static void a_reload_takes_all_or_nothing(void **state)
     const test_pair bob = test_keys_client(&keys, "bob", "csi");
     zap_client_connect(&w, &c, ZMQ_DEALER, w.csi, &bob, keys.server.public_key);
     refused_with_400(&w, &c);
+    assert_true(beamd_zap_check(w.zap, keys.dir, why, sizeof why)); /* which changes nothing */
+    zap_client_connect(&w, &c, ZMQ_DEALER, w.csi, &bob, keys.server.public_key);
+    refused_with_400(&w, &c);
     assert_true(beamd_zap_reload(w.zap, keys.dir, why, sizeof why));
     zap_client_connect(&w, &c, ZMQ_DEALER, w.csi, &bob, keys.server.public_key);
     assert_user(zap_client_ask(&w, &c, PATIENCE_MS), "bob", BEAMD_ROLE_CSI);
@@ -306,6 +309,7 @@ static void a_reload_takes_all_or_nothing(void **state)
 
     const test_pair carol = test_keys_client(&keys, "carol", "csi"); /* good, beside a bad one */
     test_keys_write(&keys, "clients/dave.key", 0644, "roles = none\n");
+    assert_false(beamd_zap_check(w.zap, keys.dir, why, sizeof why));
     assert_false(beamd_zap_reload(w.zap, keys.dir, why, sizeof why));
     assert_non_null(strstr(why, "/clients/dave.key:1: roles: one or more of"));
     zap_client_connect(&w, &c, ZMQ_DEALER, w.csi, &carol, keys.server.public_key);
