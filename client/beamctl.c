@@ -1,4 +1,4 @@
-/* beamctl: what an operator sees and sets. This file: commands, options, dispatch. */
+/* beamctl: what an operator sees and sets. This file: the command line and dispatch. */
 #include "beamctl.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "beamctl_table.h"
 #include "keygen.h"
 
 typedef struct command {
@@ -31,131 +32,10 @@ static const command COMMANDS[] = {
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
 
-/* What --help shows of them: a line for each form. */
-static const struct usage {
-    const char *name, *words, *help;
-} USAGES[] = {
-    {"status", "[CLUSTER]", "the daemon and its clusters, or one of them"},
-    {"clusters", "", "registered clusters and their sizes"},
-    {"preference", "get [CLUSTER]", "the trade-off in use, of the daemon's default or a cluster"},
-    {"preference", "set [CLUSTER] TAU", "TAU from 0, communication only, to 1, sensing only"},
-    {"preference", "remove CLUSTER", "takes the named preference --name away"},
-    {"front", "CLUSTER", "every trade-off of a cluster at once, drawn"},
-    {"top", "", "rates, latencies, quality and backends, live"},
-    {"watch", "[CLUSTER...]", "published solutions as they come, of all clusters by default"},
-    {"model", "", "the network's model: sizes, checksum, training"},
-    {"model", "reload [FILE]", "read FILE, or the configured model again, and use it"},
-    {"config", "[get [KEY]]", "the settings as they hold now"},
-    {"config", "check", "what a reload would change; changes nothing"},
-    {"config", "reload", "read the configuration file again: all of it or nothing"},
-    {"log-level", "LEVEL", "err, warning, notice, info or debug"},
-    {"drain", "", "answer what was accepted, refuse the rest, end"},
-    {"doctor", "", "what slows beamd down on this machine, and how to fix it"},
-    {"keygen", "DIR [...]", "keys for encrypted connections; see beamctl keygen --help"},
-};
-
-typedef enum option_id {
-    OPTION_JSON = 256,
-    OPTION_RUNTIME_DIR,
-    OPTION_CONTROL,
-    OPTION_BEAMS,
-    OPTION_TELEMETRY,
-    OPTION_CURVE_SERVER,
-    OPTION_CURVE_SECRET,
-    OPTION_CURVE_PUBLIC,
-    OPTION_TIMEOUT,
-    OPTION_HELP,
-    OPTION_VERSION,
-    OPTION_COUNT,
-    OPTION_NAME,
-    OPTION_POINTS,
-    OPTION_SUBBAND,
-    OPTION_SVG,
-    OPTION_TABLE,
-    OPTION_ONCE,
-    OPTION_BATCH,
-    OPTION_INTERVAL,
-    OPTION_SORT,
-    OPTION_ROOT,
-    OPTION_REAL_TIME,
-    OPTION_OFFLINE
-} option_id;
-
-static const struct option_row {
-    const char *name, *word; /* word NULL: takes none */
-    option_id id;
-    const char *command; /* the one that takes it, NULL: all */
-    const char *help;
-} OPTIONS[] = {
-    {"json", NULL, OPTION_JSON, NULL, "one JSON object per line"},
-    {"runtime-dir", "DIR", OPTION_RUNTIME_DIR, NULL, "where the daemon's sockets are"},
-    {"control", "ENDPOINT", OPTION_CONTROL, NULL, "ZeroMQ endpoint of the control socket"},
-    {"beams", "ENDPOINT", OPTION_BEAMS, NULL, "ZeroMQ endpoint of the beams socket"},
-    {"telemetry", "ENDPOINT", OPTION_TELEMETRY, NULL, "ZeroMQ endpoint of the telemetry socket"},
-    {"curve-server-key", "KEY", OPTION_CURVE_SERVER, NULL,
-     "the daemon's public key, or file:PATH of it, for tcp"},
-    {"curve-secret-key", "file:PATH", OPTION_CURVE_SECRET, NULL, "this client's secret key"},
-    {"curve-public-key", "KEY", OPTION_CURVE_PUBLIC, NULL,
-     "this client's; made from the secret one by default"},
-    {"timeout", "MS", OPTION_TIMEOUT, NULL, "longest wait for an answer, 2000; front: 30000"},
-    {"help", NULL, OPTION_HELP, NULL, "this text; with a command, what belongs to it"},
-    {"version", NULL, OPTION_VERSION, NULL, "the program's version"},
-    {"name", "NAME", OPTION_NAME, "preference", "of a named preference of the cluster"},
-    {"points", "K", OPTION_POINTS, "front", "points of the front, 2 to 65, default 33"},
-    {"subband", "INDEX", OPTION_SUBBAND, "front", "of which subband, default 0"},
-    {"svg", "FILE", OPTION_SVG, "front", "draw into FILE as well; - for standard output only"},
-    {"table", NULL, OPTION_TABLE, "front", "print the points below the drawing"},
-    {"once", NULL, OPTION_ONCE, "top", "one frame, then end"},
-    {"batch", "N", OPTION_BATCH, "top", "N frames, one below the other, then end"},
-    {"interval", "S", OPTION_INTERVAL, "top", "at least S seconds between two frames"},
-    {"sort", "KEY", OPTION_SORT, "top", "clusters by id, rate, latency, missed, wsr, rms or age"},
-    {"count", "N", OPTION_COUNT, "watch", "stop after N lines"},
-    {"root", "DIR", OPTION_ROOT, "doctor", "look at the machine below DIR; asks no daemon"},
-    {"real-time", NULL, OPTION_REAL_TIME, "doctor", "judge for real-time scheduling"},
-    {"offline", NULL, OPTION_OFFLINE, "doctor", "ask no daemon"},
-};
-enum { OPTION_ROWS = sizeof OPTIONS / sizeof OPTIONS[0] };
-
 static void on_signal(int number)
 {
     (void)number;
     beamctl_stop = 1;
-}
-
-static void print_options(FILE *out, const char *of)
-{
-    for (int k = 0; k < OPTION_ROWS; k++) {
-        const struct option_row *row = &OPTIONS[k];
-        char left[64];
-        if (of && row->command && strcmp(row->command, of) != 0) {
-            continue;
-        }
-        snprintf(left, sizeof left, "--%s%s%s", row->name, row->word ? " " : "",
-                 row->word ? row->word : "");
-        fprintf(out, "  %-28s  %s%s%s\n", left, !of && row->command ? row->command : "",
-                !of && row->command ? ": " : "", row->help);
-    }
-}
-
-/* of NULL: all commands. */
-static void print_usage(FILE *out, const char *of)
-{
-    fprintf(out, "usage: beamctl [options] %s\n\ncommands\n", of ? of : "COMMAND");
-    for (size_t k = 0; k < sizeof USAGES / sizeof USAGES[0]; k++) {
-        char left[64];
-        if (!of || strcmp(USAGES[k].name, of) == 0) {
-            snprintf(left, sizeof left, "%s %s", USAGES[k].name, USAGES[k].words);
-            fprintf(out, "  %-28s  %s\n", left, USAGES[k].help);
-        }
-    }
-    fputs("\noptions\n", out);
-    print_options(out, of);
-    fputs(
-        "\nSockets are looked for in $BEAMD_RUNTIME_DIR, /run/beamd (root), "
-        "$XDG_RUNTIME_DIR/beamd, /tmp/beamd-UID.\n"
-        "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon answered; doctor: 1 "
-        "something\nis bad, 4 nothing is bad but there are warnings.\n",
-        out);
 }
 
 static const command *command_find(const char *name)
@@ -178,7 +58,7 @@ static bool parse_count(const char *text, unsigned long least, unsigned long mos
            *out <= most;
 }
 
-static int take_number(beamctl_settings *s, option_id id, const char *text)
+static int take_number(beamctl_settings *s, beamctl_option_id id, const char *text)
 {
     unsigned long number = 0;
     char *end;
@@ -219,7 +99,7 @@ static int take_number(beamctl_settings *s, option_id id, const char *text)
     }
 }
 
-static int take_option(beamctl_settings *s, option_id id, const char *text)
+static int take_option(beamctl_settings *s, beamctl_option_id id, const char *text)
 {
     switch (id) {
     case OPTION_JSON:
@@ -281,9 +161,11 @@ static int take_option(beamctl_settings *s, option_id id, const char *text)
 /* Options of other commands are refused: what is ignored misleads. */
 static int check_belongs(const bool *given, const command *c)
 {
-    for (int k = 0; k < OPTION_ROWS; k++) {
-        if (given[k] && OPTIONS[k].command && strcmp(OPTIONS[k].command, c->name) != 0) {
-            return beamctl_wrong_usage("--%s belongs to %s", OPTIONS[k].name, OPTIONS[k].command);
+    for (int k = 0; k < BEAMCTL_OPTION_ROWS; k++) {
+        if (given[k] && BEAMCTL_OPTIONS[k].command &&
+            strcmp(BEAMCTL_OPTIONS[k].command, c->name) != 0) {
+            return beamctl_wrong_usage("--%s belongs to %s", BEAMCTL_OPTIONS[k].name,
+                                       BEAMCTL_OPTIONS[k].command);
         }
     }
     return 0;
@@ -293,11 +175,11 @@ static int dispatch(const beamctl_settings *s, const bool *given, bool help, int
 {
     const command *c = argc > 0 ? command_find(argv[0]) : NULL;
     if (help) {
-        print_usage(stdout, c ? c->name : NULL);
+        beamctl_print_usage(stdout, c ? c->name : NULL);
         return BEAMCTL_DONE;
     }
     if (argc == 0) {
-        print_usage(stderr, NULL);
+        beamctl_print_usage(stderr, NULL);
         return BEAMCTL_USAGE;
     }
     if (!c && strcmp(argv[0], "keygen") == 0) {
@@ -318,20 +200,25 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "keygen") == 0) { /* it has options of its own, and no daemon */
         return beamctl_keygen(argc - 1, argv + 1);
     }
-    struct option options[OPTION_ROWS + 1] = {{NULL, 0, NULL, 0}};
-    for (int k = 0; k < OPTION_ROWS; k++) {
-        options[k] =
-            (struct option){OPTIONS[k].name, OPTIONS[k].word ? required_argument : no_argument,
-                            NULL, (int)OPTIONS[k].id};
+    struct option options[BEAMCTL_OPTION_ROWS + 1] = {{NULL, 0, NULL, 0}};
+    for (int k = 0; k < BEAMCTL_OPTION_ROWS; k++) {
+        options[k] = (struct option){BEAMCTL_OPTIONS[k].name,
+                                     BEAMCTL_OPTIONS[k].word ? required_argument : no_argument,
+                                     NULL, (int)BEAMCTL_OPTIONS[k].id};
     }
     beamctl_settings s = {.connection = beamc_options_default(), .timeout_ms = 2000};
     s.connection.send_timeout_ms = s.timeout_ms;
-    bool given[OPTION_ROWS] = {false}, help = false;
+    bool given[BEAMCTL_OPTION_ROWS] = {false}, help = false;
     int option, row = 0;
     while ((option = getopt_long(argc, argv, "h", options, &row)) != -1) {
         if (option == OPTION_VERSION) {
             puts("beamctl " BEAMCTL_VERSION);
             return BEAMCTL_DONE;
+        }
+        if (option == OPTION_MAN) {
+            beamctl_print_manual(stdout, BEAMCTL_VERSION);
+            return fflush(stdout) != 0 ? beamctl_failed("standard output: %s", strerror(errno))
+                                       : BEAMCTL_DONE;
         }
         if (option == '?') {
             return BEAMCTL_USAGE;
@@ -341,7 +228,7 @@ int main(int argc, char **argv)
             continue;
         }
         given[row] = true;
-        const int wrong = take_option(&s, (option_id)option, optarg);
+        const int wrong = take_option(&s, (beamctl_option_id)option, optarg);
         if (wrong) {
             return wrong;
         }

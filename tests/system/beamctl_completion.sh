@@ -92,6 +92,17 @@ offered _beamctl "$beamctl" -- >"$dir/offered"
 cmp "$dir/offered" "$dir/table" || fail "not all options of the table are offered"
 [[ $(wc -l <"$dir/table") -ge 15 ]] || fail "fewer options than there were: is --help read rightly?"
 
+# The manual page has them too, and groff has nothing to say about it.
+"$beamctl" --man >"$dir/beamctl.1" || fail "--man: exit status $?"
+sed 's/\\-/-/g' "$dir/beamctl.1" >"$dir/plain"
+for word in $(cat "$dir/table") $(offered _beamctl "$beamctl" ''); do
+  grep -q "^\.BI \"${word}[ \"]" "$dir/plain" || fail "the manual page has no $word"
+done
+if command -v groff >/dev/null; then
+  warnings=$(groff -man -Tascii -ww -z "$dir/beamctl.1" 2>&1)
+  [[ -z $warnings ]] || fail "$warnings"
+fi
+
 for program in "$@"; do
   case ${program##*/} in
     beamd)
