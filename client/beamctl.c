@@ -1,271 +1,244 @@
-/* beamctl: what an operator sees and sets. */
+/* beamctl: what an operator sees and sets. This file: the command line and dispatch. */
+#include "beamctl.h"
+
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "beamctl.h"
+#include "beamctl_table.h"
+#include "keygen.h"
 
-enum { EXIT_USAGE = 2 };
+typedef struct command {
+    const char *name;
+    int (*run)(const beamctl_settings *s, int argc, char **argv);
+    int least, most; /* words after the name */
+} command;
 
-typedef struct beamctl_settings {
-    beamc_options connection;
-    int timeout_ms;
-    unsigned long count; /* watch: stop after so many, 0: never */
-    bool json;
-} beamctl_settings;
-
-static volatile sig_atomic_t stop_asked;
+static const command COMMANDS[] = {
+    {"status", beamctl_status, 0, 1},
+    {"clusters", beamctl_clusters, 0, 0},
+    {"preference", beamctl_preference, 1, 3},
+    {"front", beamctl_front, 1, 1},
+    {"top", beamctl_top, 0, 0},
+    {"watch", beamctl_watch, 0, 1024},
+    {"model", beamctl_model, 0, 2},
+    {"config", beamctl_config, 0, 2},
+    {"log-level", beamctl_log_level, 1, 1},
+    {"drain", beamctl_drain, 0, 0},
+    {"doctor", beamctl_doctor, 0, 0},
+};
+enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
 
 static void on_signal(int number)
 {
     (void)number;
-    stop_asked = 1;
+    beamctl_stop = 1;
 }
 
-static const char USAGE[] =
-    "usage: beamctl [options] COMMAND\n"
-    "\n"
-    "commands\n"
-    "  status [CLUSTER]                the daemon and its clusters, or one of them\n"
-    "  clusters                        registered clusters and their sizes\n"
-    "  preference get CLUSTER          the trade-off in use\n"
-    "  preference set CLUSTER TAU      TAU from 0, communication only, to 1, sensing only\n"
-    "  model                           the network's model: sizes, checksum, training\n"
-    "  model reload [FILE]             read FILE, or the configured model again, and use it\n"
-    "  watch CLUSTER                   published solutions as they come\n"
-    "\n"
-    "options\n"
-    "  --json                  one JSON object per line\n"
-    "  --runtime-dir DIR       where the daemon's sockets are\n"
-    "  --control ENDPOINT      ZeroMQ endpoint of the control socket\n"
-    "  --beams ENDPOINT        ZeroMQ endpoint of the beams socket\n"
-    "  --timeout MS            longest wait for an answer, default 2000\n"
-    "  --count N               watch: stop after N solutions\n"
-    "  --help, --version\n"
-    "\n"
-    "Sockets are looked for in $BEAMD_RUNTIME_DIR, /run/beamd (root), $XDG_RUNTIME_DIR/beamd, "
-    "/tmp/beamd-UID.\n"
-    "Exit status: 0 done, 1 the daemon refused or did not answer, 2 wrong usage.\n";
-
-static int fail(const beamc_error *err)
+static const command *command_find(const char *name)
 {
-    if (err->code == BEAMC_E_REFUSED) {
-        fprintf(stderr, "beamctl: refused (%s): %s%s%s\n", beamc_refusal_text(err->refusal),
-                err->field, err->field[0] ? ": " : "", err->text);
-    } else {
-        fprintf(stderr, "beamctl: %s: %s\n", beamc_code_text(err->code), err->text);
-    }
-    return err->code == BEAMC_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;
-}
-
-static int wrong_usage(const char *sentence)
-{
-    fprintf(stderr, "beamctl: %s; see beamctl --help\n", sentence);
-    return EXIT_USAGE;
-}
-
-static int run_status(beamc_client *client, const beamctl_settings *s, const char *cluster)
-{
-    beamc_status status;
-    beamc_error err;
-    if (beamc_status_get(client, cluster, s->timeout_ms, &status, &err)) {
-        return fail(&err);
-    }
-    beamctl_print_status(&status, s->json);
-    return EXIT_SUCCESS;
-}
-
-static int run_clusters(beamc_client *client, const beamctl_settings *s)
-{
-    beamc_status status;
-    beamc_error err;
-    if (beamc_cluster_list(client, s->timeout_ms, &status, &err)) {
-        return fail(&err);
-    }
-    beamctl_print_clusters(&status, s->json);
-    return EXIT_SUCCESS;
-}
-
-static int run_preference(beamc_client *client, const beamctl_settings *s, int argc, char **argv)
-{
-    beamc_preference preference;
-    beamc_error err;
-    if (argc == 3 && strcmp(argv[1], "get") == 0) {
-        if (beamc_preference_get(client, argv[2], s->timeout_ms, &preference, &err)) {
-            return fail(&err);
-        }
-    } else if (argc == 4 && strcmp(argv[1], "set") == 0) {
-        char *end;
-        const double tradeoff = strtod(argv[3], &end);
-        if (end == argv[3] || *end || !(tradeoff >= 0 && tradeoff <= 1)) {
-            return wrong_usage("TAU is a number from 0 to 1");
-        }
-        if (beamc_preference_set(client, argv[2], tradeoff, s->timeout_ms, &preference, &err)) {
-            return fail(&err);
-        }
-    } else {
-        return wrong_usage("preference takes 'get CLUSTER' or 'set CLUSTER TAU'");
-    }
-    beamctl_print_preference(argv[2], &preference, s->json);
-    return EXIT_SUCCESS;
-}
-
-/* The daemon's directory is another: it gets a path that does not depend on it. */
-static bool absolute_path(const char *file, char *out, size_t size)
-{
-    char here[4096];
-    const int n = file[0] == '/'                      ? snprintf(out, size, "%s", file)
-                  : getcwd(here, sizeof here) != NULL ? snprintf(out, size, "%s/%s", here, file)
-                                                      : -1;
-    return n > 0 && (size_t)n < size;
-}
-
-static int run_model(beamc_client *client, const beamctl_settings *s, int argc, char **argv)
-{
-    beamc_model_state state;
-    beamc_error err;
-    beamc_code code;
-    if (argc == 1) {
-        code = beamc_model_get(client, s->timeout_ms, &state, &err);
-    } else if (argc <= 3 && strcmp(argv[1], "reload") == 0) {
-        char path[512];
-        if (argc == 3 && !absolute_path(argv[2], path, sizeof path)) {
-            return wrong_usage("the path of FILE is longer than 511 bytes");
-        }
-        code = beamc_model_reload(client, argc == 3 ? path : NULL, s->timeout_ms, &state, &err);
-    } else {
-        return wrong_usage("model takes nothing, or 'reload [FILE]'");
-    }
-    if (code) {
-        return fail(&err);
-    }
-    beamctl_print_model(&state, s->json);
-    return EXIT_SUCCESS;
-}
-
-static int run_watch(beamc_client *client, const beamctl_settings *s, const char *cluster)
-{
-    beamc_error err;
-    if (beamc_subscribe(client, cluster, &err)) {
-        return fail(&err);
-    }
-    unsigned long lines = 0;
-    int quiet = 0;
-    while (!stop_asked && (s->count == 0 || lines < s->count)) {
-        beamc_answer answer;
-        const beamc_code code = beamc_receive(client, 500, &answer, &err);
-        if (code == BEAMC_E_TIMEOUT) {
-            if (lines == 0 &&
-                ++quiet == 4) { /* a subscription cannot tell a silent cluster from none */
-                fprintf(stderr,
-                        "beamctl: no solution of %s yet; is it registered, is beamd running?\n",
-                        cluster);
-            }
-            continue;
-        }
-        if (code) {
-            return fail(&err);
-        }
-        if (answer.kind == BEAMC_ANSWER_PUBLISHED) {
-            beamctl_print_solution(&answer, s->json, &lines);
+    for (int k = 0; k < COMMAND_COUNT; k++) {
+        if (strcmp(COMMANDS[k].name, name) == 0) {
+            return &COMMANDS[k];
         }
     }
-    return EXIT_SUCCESS;
+    return NULL;
 }
 
-static int run(const beamctl_settings *s, int argc, char **argv)
-{
-    beamc_client *client;
-    beamc_error err;
-    if (beamc_connect(&client, &s->connection, &err)) {
-        return fail(&err);
-    }
-    int status;
-    if (strcmp(argv[0], "status") == 0 && argc <= 2) {
-        status = run_status(client, s, argc == 2 ? argv[1] : NULL);
-    } else if (strcmp(argv[0], "clusters") == 0 && argc == 1) {
-        status = run_clusters(client, s);
-    } else if (strcmp(argv[0], "preference") == 0) {
-        status = run_preference(client, s, argc, argv);
-    } else if (strcmp(argv[0], "model") == 0) {
-        status = run_model(client, s, argc, argv);
-    } else if (strcmp(argv[0], "watch") == 0 && argc == 2) {
-        status = run_watch(client, s, argv[1]);
-    } else {
-        status = wrong_usage("unknown command, or one with the wrong arguments");
-    }
-    beamc_close(&client);
-    return status;
-}
-
-static bool parse_count(const char *text, unsigned long max, unsigned long *out)
+static bool parse_count(const char *text, unsigned long least, unsigned long most,
+                        unsigned long *out)
 {
     char *end;
     errno = 0;
     *out = strtoul(text, &end, 10);
-    return end != text && *end == 0 && text[0] != '-' && errno == 0 && *out <= max;
+    return end != text && *end == 0 && text[0] != '-' && errno == 0 && *out >= least &&
+           *out <= most;
+}
+
+static int take_number(beamctl_settings *s, beamctl_option_id id, const char *text)
+{
+    unsigned long number = 0;
+    char *end;
+    switch (id) {
+    case OPTION_TIMEOUT:
+        if (!parse_count(text, 0, 3600000, &number)) {
+            return beamctl_wrong_usage("--timeout takes milliseconds, at most one hour");
+        }
+        s->timeout_ms = (int)number;
+        s->connection.send_timeout_ms = (int)number;
+        s->has_timeout = true;
+        return 0;
+    case OPTION_COUNT:
+        return parse_count(text, 0, 1000000000, &s->count)
+                   ? 0
+                   : beamctl_wrong_usage("--count takes a whole number");
+    case OPTION_BATCH:
+        return parse_count(text, 1, 1000000000, &s->batch)
+                   ? 0
+                   : beamctl_wrong_usage("--batch takes a whole number above 0");
+    case OPTION_POINTS:
+        if (!parse_count(text, 2, 65, &number)) {
+            return beamctl_wrong_usage("--points takes a whole number from 2 to 65");
+        }
+        s->points = (unsigned)number;
+        return 0;
+    case OPTION_SUBBAND:
+        if (!parse_count(text, 0, 274, &number)) {
+            return beamctl_wrong_usage("--subband takes a whole number from 0 to 274");
+        }
+        s->subband = (unsigned)number;
+        return 0;
+    default: /* OPTION_INTERVAL */
+        s->interval_s = strtod(text, &end);
+        return end != text && *end == 0 && s->interval_s >= 0 && s->interval_s <= 3600
+                   ? 0
+                   : beamctl_wrong_usage("--interval takes seconds from 0 to 3600");
+    }
+}
+
+static int take_option(beamctl_settings *s, beamctl_option_id id, const char *text)
+{
+    switch (id) {
+    case OPTION_JSON:
+        s->json = true;
+        return 0;
+    case OPTION_RUNTIME_DIR:
+        s->connection.runtime_dir = text;
+        return 0;
+    case OPTION_CONTROL:
+        s->connection.control_endpoint = text;
+        return 0;
+    case OPTION_BEAMS:
+        s->connection.beams_endpoint = text;
+        return 0;
+    case OPTION_TELEMETRY:
+        s->connection.telemetry_endpoint = text;
+        return 0;
+    case OPTION_CURVE_SERVER:
+        s->connection.curve_server_key = text;
+        return 0;
+    case OPTION_CURVE_SECRET:
+        s->connection.curve_secret_key = text;
+        return strncmp(text, "file:", 5) == 0
+                   ? 0
+                   : beamctl_wrong_usage("--curve-secret-key takes file:PATH: everybody sees the "
+                                         "command lines of others");
+    case OPTION_CURVE_PUBLIC:
+        s->connection.curve_public_key = text;
+        return 0;
+    case OPTION_NAME:
+        s->name = text;
+        return 0;
+    case OPTION_SVG:
+        s->svg = text;
+        return 0;
+    case OPTION_TABLE:
+        s->table = true;
+        return 0;
+    case OPTION_ONCE:
+        s->batch = 1;
+        return 0;
+    case OPTION_SORT:
+        s->sort = text;
+        return 0;
+    case OPTION_ROOT:
+        s->root = text;
+        return 0;
+    case OPTION_REAL_TIME:
+        s->real_time = true;
+        return 0;
+    case OPTION_OFFLINE:
+        s->offline = true;
+        return 0;
+    default:
+        return take_number(s, id, text);
+    }
+}
+
+/* Options of other commands are refused: what is ignored misleads. */
+static int check_belongs(const bool *given, const command *c)
+{
+    for (int k = 0; k < BEAMCTL_OPTION_ROWS; k++) {
+        if (given[k] && BEAMCTL_OPTIONS[k].command &&
+            strcmp(BEAMCTL_OPTIONS[k].command, c->name) != 0) {
+            return beamctl_wrong_usage("--%s belongs to %s", BEAMCTL_OPTIONS[k].name,
+                                       BEAMCTL_OPTIONS[k].command);
+        }
+    }
+    return 0;
+}
+
+static int dispatch(const beamctl_settings *s, const bool *given, bool help, int argc, char **argv)
+{
+    const command *c = argc > 0 ? command_find(argv[0]) : NULL;
+    if (help) {
+        beamctl_print_usage(stdout, c ? c->name : NULL);
+        return BEAMCTL_DONE;
+    }
+    if (argc == 0) {
+        beamctl_print_usage(stderr, NULL);
+        return BEAMCTL_USAGE;
+    }
+    if (!c && strcmp(argv[0], "keygen") == 0) {
+        return beamctl_wrong_usage("keygen comes first: its options are its own");
+    }
+    if (!c) {
+        return beamctl_wrong_usage("unknown command %s", argv[0]);
+    }
+    if (argc - 1 < c->least || argc - 1 > c->most) {
+        return beamctl_wrong_usage("%s with the wrong arguments", c->name);
+    }
+    const int wrong = check_belongs(given, c);
+    return wrong ? wrong : c->run(s, argc, argv);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"runtime-dir", required_argument, NULL, 'r'},
-                                            {"control", required_argument, NULL, 'c'},
-                                            {"beams", required_argument, NULL, 'b'},
-                                            {"timeout", required_argument, NULL, 't'},
-                                            {"count", required_argument, NULL, 'n'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {NULL, 0, NULL, 0}};
-    beamctl_settings s = {.connection = beamc_options_default(), .timeout_ms = 2000};
-    unsigned long number;
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        switch (option) {
-        case 'j':
-            s.json = true;
-            break;
-        case 'r':
-            s.connection.runtime_dir = optarg;
-            break;
-        case 'c':
-            s.connection.control_endpoint = optarg;
-            break;
-        case 'b':
-            s.connection.beams_endpoint = optarg;
-            break;
-        case 't':
-            if (!parse_count(optarg, 3600000, &number)) {
-                return wrong_usage("--timeout takes milliseconds, at most one hour");
-            }
-            s.timeout_ms = (int)number;
-            s.connection.send_timeout_ms = (int)number;
-            break;
-        case 'n':
-            if (!parse_count(optarg, 1000000000, &s.count)) {
-                return wrong_usage("--count takes a whole number");
-            }
-            break;
-        case 'h':
-            fputs(USAGE, stdout);
-            return EXIT_SUCCESS;
-        case 'V':
-            puts("beamctl " BEAMCTL_VERSION);
-            return EXIT_SUCCESS;
-        default:
-            return EXIT_USAGE;
-        }
+    if (argc > 1 && strcmp(argv[1], "keygen") == 0) { /* it has options of its own, and no daemon */
+        return beamctl_keygen(argc - 1, argv + 1);
     }
-    if (optind == argc) {
-        fputs(USAGE, stderr);
-        return EXIT_USAGE;
+    struct option options[BEAMCTL_OPTION_ROWS + 1] = {{NULL, 0, NULL, 0}};
+    for (int k = 0; k < BEAMCTL_OPTION_ROWS; k++) {
+        options[k] = (struct option){BEAMCTL_OPTIONS[k].name,
+                                     BEAMCTL_OPTIONS[k].word ? required_argument : no_argument,
+                                     NULL, (int)BEAMCTL_OPTIONS[k].id};
+    }
+    beamctl_settings s = {.connection = beamc_options_default(), .timeout_ms = 2000};
+    s.connection.send_timeout_ms = s.timeout_ms;
+    bool given[BEAMCTL_OPTION_ROWS] = {false}, help = false;
+    int option, row = 0;
+    while ((option = getopt_long(argc, argv, "h", options, &row)) != -1) {
+        if (option == OPTION_VERSION) {
+            puts("beamctl " BEAMCTL_VERSION);
+            return BEAMCTL_DONE;
+        }
+        if (option == OPTION_MAN) {
+            beamctl_print_manual(stdout, BEAMCTL_VERSION);
+            return fflush(stdout) != 0 ? beamctl_failed("standard output: %s", strerror(errno))
+                                       : BEAMCTL_DONE;
+        }
+        if (option == '?') {
+            return BEAMCTL_USAGE;
+        }
+        if (option == 'h' || option == OPTION_HELP) {
+            help = true;
+            continue;
+        }
+        given[row] = true;
+        const int wrong = take_option(&s, (beamctl_option_id)option, optarg);
+        if (wrong) {
+            return wrong;
+        }
     }
     const struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    return run(&s, argc - optind, argv + optind);
+    int status = dispatch(&s, given, help, argc - optind, argv + optind);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == BEAMCTL_DONE) {
+        status = beamctl_failed("standard output: %s", strerror(errno));
+    }
+    return status;
 }

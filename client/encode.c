@@ -74,6 +74,12 @@ static beamc_code check_named(const beamc_cluster *c, beamc_error *err)
                               "'-', a trade-off is between 0 and 1",
                               k);
         }
+        for (size_t i = 0; i < k; i++) {
+            if (strcmp(c->preferences[i].name, p->name) == 0) {
+                return beamc_fail(err, BEAMC_E_ARGUMENT, "preferences[%zu]: \"%s\" is there twice",
+                                  k, p->name);
+            }
+        }
     }
     return BEAMC_OK;
 }

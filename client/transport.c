@@ -10,11 +10,30 @@
 
 #include <zmq.h>
 
+#include "client.h"
+#include "curve.h"
 #include "endpoints.h"
+
+enum {
+    /* Handshakes broken off in a row after which a daemon with keys is taken to refuse ours. */
+    HANGUPS = 3,
+    MONITOR_EVENTS = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+};
+
+/* What the monitor of a socket has said. */
+typedef struct handshake {
+    void *monitor;
+    unsigned hangups;  /* in a row */
+    char refused[160]; /* why there is no point in trying on; "": there is */
+} handshake;
 
 struct beamc_transport {
     void *context;
     void *socket[BEAMC_SOCKETS];
+    handshake handshake[BEAMC_SOCKETS];
+    unsigned monitors_made;
+    beamc_curve curve;
     char endpoint[BEAMC_SOCKETS][BEAM_ENDPOINT_BYTES];
     zmq_msg_t out, in;
     bool out_open, in_open;
@@ -70,7 +89,10 @@ beamc_code beamc_transport_create(beamc_transport **out, const beamc_options *o,
     self->linger_ms = o->linger_ms;
     self->high_water = o->high_water;
     self->max_message_bytes = (int64_t)o->max_message_bytes;
-    beamc_code code = endpoint_copy(self, BEAMC_SOCKET_CSI, o->csi_endpoint, o->runtime_dir, err);
+    beamc_code code = beamc_curve_load(&self->curve, o, err);
+    if (!code) {
+        code = endpoint_copy(self, BEAMC_SOCKET_CSI, o->csi_endpoint, o->runtime_dir, err);
+    }
     if (!code) {
         code = endpoint_copy(self, BEAMC_SOCKET_BEAMS, o->beams_endpoint, o->runtime_dir, err);
     }
@@ -97,6 +119,50 @@ beamc_code beamc_transport_create(beamc_transport **out, const beamc_options *o,
     return BEAMC_OK;
 }
 
+bool beamc_transport_is_key(const char *text)
+{
+    unsigned char raw[32];
+    const bool good = text && strlen(text) == BEAMC_KEY_TEXT - 1 && zmq_z85_decode(raw, text);
+    explicit_bzero(raw, sizeof raw);
+    return good;
+}
+
+bool beamc_transport_public_key(char public_key[41], const char *secret_key)
+{
+    return zmq_curve_public(public_key, secret_key) == 0;
+}
+
+bool beamc_transport_new_keys(char public_key[41], char secret_key[41])
+{
+    return zmq_curve_keypair(public_key, secret_key) == 0;
+}
+
+/* Out of the epoll set first: libzmq closes the descriptor later, in a thread of its own. */
+static void unwatch(const beamc_transport *self, void *socket)
+{
+    int fd = -1;
+    size_t size = sizeof fd;
+    if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0) {
+        epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL); /* not there: just as well */
+    }
+}
+
+static void socket_close(beamc_transport *self, beamc_socket which)
+{
+    handshake *h = &self->handshake[which];
+    if (self->socket[which]) {
+        unwatch(self, self->socket[which]);
+        zmq_socket_monitor(self->socket[which], NULL, 0);
+        zmq_close(self->socket[which]);
+        self->socket[which] = NULL;
+    }
+    if (h->monitor) {
+        unwatch(self, h->monitor);
+        zmq_close(h->monitor);
+        h->monitor = NULL;
+    }
+}
+
 void beamc_transport_destroy(beamc_transport **self_p)
 {
     beamc_transport *self = self_p ? *self_p : NULL;
@@ -109,17 +175,16 @@ void beamc_transport_destroy(beamc_transport **self_p)
     if (self->out_open) {
         zmq_msg_close(&self->out);
     }
+    for (int k = 0; k < BEAMC_SOCKETS; k++) {
+        socket_close(self, (beamc_socket)k);
+    }
     if (self->epoll_fd >= 0) {
         close(self->epoll_fd);
-    }
-    for (int k = 0; k < BEAMC_SOCKETS; k++) {
-        if (self->socket[k]) {
-            zmq_close(self->socket[k]);
-        }
     }
     if (self->context) {
         zmq_ctx_term(self->context);
     }
+    beamc_curve_wipe(&self->curve);
     free(self);
     *self_p = NULL;
 }
@@ -132,6 +197,12 @@ static bool subscribes(beamc_socket which)
 static int set_int(void *socket, int option, int value)
 {
     return zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+/* ipc is guarded by the mode of its file. */
+static bool uses_curve(const beamc_transport *self, beamc_socket which)
+{
+    return self->curve.on && strncmp(self->endpoint[which], "tcp://", 6) == 0;
 }
 
 static int set_options(const beamc_transport *self, beamc_socket which, void *socket)
@@ -150,7 +221,62 @@ static int set_options(const beamc_transport *self, beamc_socket which, void *so
     r |= set_int(socket, ZMQ_RECONNECT_IVL_MAX, 1000);
     r |= zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &self->max_message_bytes,
                         sizeof self->max_message_bytes);
+    if (uses_curve(self, which)) {
+        const beamc_curve *c = &self->curve;
+        r |= zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, c->server_key, BEAMC_KEY_TEXT);
+        r |= zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, c->public_key, BEAMC_KEY_TEXT);
+        r |= zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, c->secret_key, BEAMC_KEY_TEXT);
+    }
     return r;
+}
+
+/* A handshake that failed. Fills in h->refused when there is no point in trying on. */
+static void judge(const beamc_transport *self, beamc_socket which, handshake *h, unsigned event,
+                  uint32_t value)
+{
+    const bool curve = uses_curve(self, which);
+    const char *why = NULL;
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+        why = value == 500 ? "has no room for another connection (connections_max)"
+              : curve      ? "refuses our key: it does not know it, or not for this socket"
+                           : "refuses us";
+    } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) {
+        why = value != ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH ? "speaks another protocol"
+              : curve ? "uses no keys (CURVE), and we were given some"
+                      : "needs keys (CURVE), and we were given none";
+    } else if (++h->hangups >= HANGUPS && curve) {
+        why = "breaks off the handshake: most likely curve_server_key is not its key";
+    }
+    if (why) {
+        snprintf(h->refused, sizeof h->refused, "%s", why);
+    }
+}
+
+/* Reads the monitor. BEAMC_E_TRANSPORT and a closed socket when we were refused. */
+static beamc_code look(beamc_transport *self, beamc_socket which, beamc_error *err)
+{
+    handshake *h = &self->handshake[which];
+    unsigned char event[6];
+    char address[BEAM_ENDPOINT_BYTES];
+    while (h->monitor && zmq_recv(h->monitor, event, sizeof event, ZMQ_DONTWAIT) == sizeof event) {
+        uint16_t what;
+        uint32_t value;
+        memcpy(&what, event, sizeof what);
+        memcpy(&value, event + sizeof what, sizeof value);
+        zmq_recv(h->monitor, address, sizeof address, ZMQ_DONTWAIT);
+        if (what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+            h->hangups = 0;
+        } else if (!h->refused[0]) {
+            judge(self, which, h, what, value);
+        }
+    }
+    if (!h->refused[0]) {
+        return BEAMC_OK;
+    }
+    socket_close(self, which);
+    beamc_fail(err, BEAMC_E_TRANSPORT, "%s %s", self->endpoint[which], h->refused);
+    h->refused[0] = 0; /* said once: the other sockets can be waited for */
+    return BEAMC_E_TRANSPORT;
 }
 
 /* The ZeroMQ descriptor of a socket joins the epoll set, so that one descriptor stands for both. */
@@ -166,6 +292,22 @@ static int watch(const beamc_transport *self, void *socket)
     return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
+static int monitor_start(beamc_transport *self, beamc_socket which)
+{
+    char name[48];
+    handshake *h = &self->handshake[which];
+    /* a new name each time: libzmq frees the old one late */
+    snprintf(name, sizeof name, "inproc://beamc.monitor.%u", self->monitors_made++);
+    if (zmq_socket_monitor(self->socket[which], name, MONITOR_EVENTS) < 0) {
+        return -1;
+    }
+    h->monitor = zmq_socket(self->context, ZMQ_PAIR);
+    return h->monitor && set_int(h->monitor, ZMQ_LINGER, 0) == 0 &&
+                   set_int(h->monitor, ZMQ_RCVHWM, 0) == 0 && zmq_connect(h->monitor, name) == 0
+               ? 0
+               : -1;
+}
+
 beamc_code beamc_transport_open(beamc_transport *self, beamc_socket which, beamc_error *err)
 {
     if (self->socket[which]) {
@@ -176,14 +318,17 @@ beamc_code beamc_transport_open(beamc_transport *self, beamc_socket which, beamc
         return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot open a socket: %s",
                           zmq_strerror(zmq_errno()));
     }
-    if (set_options(self, which, socket) < 0 || zmq_connect(socket, self->endpoint[which]) < 0 ||
-        (which != BEAMC_SOCKET_CONTROL && watch(self, socket) < 0)) {
+    self->socket[which] = socket;
+    self->handshake[which] = (handshake){.hangups = 0};
+    if (set_options(self, which, socket) < 0 || monitor_start(self, which) < 0 ||
+        zmq_connect(socket, self->endpoint[which]) < 0 ||
+        (which != BEAMC_SOCKET_CONTROL &&
+         (watch(self, socket) < 0 || watch(self, self->handshake[which].monitor) < 0))) {
         const int reason = zmq_errno();
-        zmq_close(socket);
+        socket_close(self, which);
         return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot connect to %s: %s", self->endpoint[which],
                           zmq_strerror(reason));
     }
-    self->socket[which] = socket;
     return BEAMC_OK;
 }
 
@@ -200,25 +345,41 @@ unsigned char *beamc_transport_message(beamc_transport *self, size_t bytes)
     return zmq_msg_data(&self->out);
 }
 
-beamc_code beamc_transport_send(beamc_transport *self, beamc_socket which, beamc_error *err)
+/* Until the socket may be written or we are refused. */
+static beamc_code wait_for_peer(beamc_transport *self, beamc_socket which, uint64_t start_ns,
+                                beamc_error *err)
 {
-    const beamc_code code = beamc_transport_open(self, which, err);
+    const uint64_t spent_ms = (beamc_now_ns() - start_ns) / 1000000u;
+    const beamc_code code = look(self, which, err);
     if (code) {
         return code;
     }
-    int r;
-    do {
-        r = zmq_msg_send(&self->out, self->socket[which], 0);
-    } while (r < 0 && zmq_errno() == EINTR);
-    if (r >= 0) {
-        return BEAMC_OK;
+    if (spent_ms >= (uint64_t)self->send_timeout_ms) {
+        return beamc_fail(err, BEAMC_E_TIMEOUT, "nobody takes messages at %s (waited %d ms%s)",
+                          self->endpoint[which], self->send_timeout_ms,
+                          self->handshake[which].hangups ? ", it breaks off the handshake" : "");
     }
-    if (zmq_errno() == EAGAIN) {
-        return beamc_fail(err, BEAMC_E_TIMEOUT, "nobody takes messages at %s (waited %d ms)",
-                          self->endpoint[which], self->send_timeout_ms);
+    zmq_pollitem_t items[] = {{.socket = self->socket[which], .events = ZMQ_POLLOUT},
+                              {.socket = self->handshake[which].monitor, .events = ZMQ_POLLIN}};
+    zmq_poll(items, 2, self->send_timeout_ms - (int)spent_ms);
+    return BEAMC_OK;
+}
+
+beamc_code beamc_transport_send(beamc_transport *self, beamc_socket which, beamc_error *err)
+{
+    beamc_code code = beamc_transport_open(self, which, err);
+    const uint64_t start_ns = beamc_now_ns();
+    while (!code) {
+        if (zmq_msg_send(&self->out, self->socket[which], ZMQ_DONTWAIT) >= 0) {
+            return BEAMC_OK;
+        }
+        if (zmq_errno() != EAGAIN && zmq_errno() != EINTR) {
+            return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot send to %s: %s",
+                              self->endpoint[which], zmq_strerror(zmq_errno()));
+        }
+        code = wait_for_peer(self, which, start_ns, err);
     }
-    return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot send to %s: %s", self->endpoint[which],
-                      zmq_strerror(zmq_errno()));
+    return code;
 }
 
 beamc_code beamc_transport_receive(beamc_transport *self, beamc_socket which,
@@ -240,7 +401,8 @@ beamc_code beamc_transport_receive(beamc_transport *self, beamc_socket which,
                 continue;
             }
             if (zmq_errno() == EAGAIN) {
-                return beamc_fail(err, BEAMC_E_TIMEOUT, "no message is waiting");
+                const beamc_code code = look(self, which, err);
+                return code ? code : beamc_fail(err, BEAMC_E_TIMEOUT, "no message is waiting");
             }
             return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot receive from %s: %s",
                               self->endpoint[which], zmq_strerror(zmq_errno()));
@@ -257,31 +419,59 @@ beamc_code beamc_transport_receive(beamc_transport *self, beamc_socket which,
     return BEAMC_OK;
 }
 
+/* The sockets of the mask and their monitors; BEAMC_E_TRANSPORT when one of them was refused. */
+static beamc_code wait_items(beamc_transport *self, unsigned mask, zmq_pollitem_t *items,
+                             int *count, beamc_error *err)
+{
+    *count = 0;
+    for (int k = 0; k < BEAMC_SOCKETS; k++) {
+        if (!(mask & (1u << k))) {
+            continue;
+        }
+        const beamc_code code = look(self, (beamc_socket)k, err);
+        if (code) {
+            return code;
+        }
+        if (self->socket[k]) {
+            items[(*count)++] = (zmq_pollitem_t){.socket = self->socket[k], .events = ZMQ_POLLIN};
+            items[(*count)++] =
+                (zmq_pollitem_t){.socket = self->handshake[k].monitor, .events = ZMQ_POLLIN};
+        }
+    }
+    return *count > 0 ? BEAMC_OK
+                      : beamc_fail(err, BEAMC_E_ARGUMENT,
+                                   "nothing was sent or subscribed to, so nothing can arrive");
+}
+
 beamc_code beamc_transport_wait(beamc_transport *self, unsigned mask, int timeout_ms,
                                 beamc_error *err)
 {
-    zmq_pollitem_t items[BEAMC_SOCKETS];
-    int count = 0;
-    for (int k = 0; k < BEAMC_SOCKETS; k++) {
-        if ((mask & (1u << k)) && self->socket[k]) {
-            items[count++] = (zmq_pollitem_t){.socket = self->socket[k], .events = ZMQ_POLLIN};
+    zmq_pollitem_t items[2 * BEAMC_SOCKETS];
+    const uint64_t start_ns = beamc_now_ns();
+    for (int left_ms = timeout_ms;;) {
+        int count;
+        const beamc_code code = wait_items(self, mask, items, &count, err);
+        if (code) {
+            return code;
         }
+        const int r = zmq_poll(items, count, left_ms);
+        if (r < 0 && zmq_errno() == EINTR) { /* the caller may want to stop */
+            return beamc_fail(err, BEAMC_E_TIMEOUT, "a signal interrupted the wait");
+        }
+        if (r < 0) {
+            return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot wait: %s", zmq_strerror(zmq_errno()));
+        }
+        for (int k = 0; k < count; k += 2) {
+            if (items[k].revents) {
+                return BEAMC_OK;
+            }
+        }
+        const uint64_t spent_ms = (beamc_now_ns() - start_ns) / 1000000u;
+        if (r == 0 || (timeout_ms >= 0 && spent_ms >= (uint64_t)timeout_ms)) {
+            return beamc_fail(err, BEAMC_E_TIMEOUT, "no answer came in time");
+        }
+        left_ms = timeout_ms < 0 ? -1 : timeout_ms - (int)spent_ms;
     }
-    if (count == 0) {
-        return beamc_fail(err, BEAMC_E_ARGUMENT,
-                          "nothing was sent or subscribed to, so nothing can arrive");
-    }
-    const int r = zmq_poll(items, count, timeout_ms);
-    if (r > 0) {
-        return BEAMC_OK;
-    }
-    if (r == 0) {
-        return beamc_fail(err, BEAMC_E_TIMEOUT, "no answer came in time");
-    }
-    if (zmq_errno() == EINTR) { /* the caller may want to stop */
-        return beamc_fail(err, BEAMC_E_TIMEOUT, "a signal interrupted the wait");
-    }
-    return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot wait: %s", zmq_strerror(zmq_errno()));
 }
 
 beamc_code beamc_transport_subscribe(beamc_transport *self, beamc_socket which,

@@ -25,7 +25,12 @@ beamc_code beamc_transport_create(beamc_transport **out, const beamc_options *op
                                   beamc_error *err);
 void beamc_transport_destroy(beamc_transport **self);
 
-/* Opens and connects the socket unless it is open. */
+/* Opens and connects the socket unless it is open.
+ *
+ * The special problem of a refusal: libzmq lets a message for a daemon that refused us vanish, and
+ * does not try again. So every socket has a monitor; when that reports a refusal, the calls below
+ * close the socket and return BEAMC_E_TRANSPORT with the reason. The next send or subscription
+ * opens it anew; subscriptions have to be made again. */
 beamc_code beamc_transport_open(beamc_transport *self, beamc_socket which, beamc_error *err);
 
 /* A message of `bytes` to write into, then send. NULL when there is no memory. */
@@ -46,6 +51,12 @@ beamc_code beamc_transport_wait(beamc_transport *self, unsigned mask, int timeou
 beamc_code beamc_transport_subscribe(beamc_transport *self, beamc_socket which,
                                      const unsigned char *topic, size_t bytes, bool on,
                                      beamc_error *err);
+
+/* Whether text (may be NULL) is a key, 40 characters Z85. */
+bool beamc_transport_is_key(const char *text);
+/* Of a secret key; a new pair. False: libzmq has no CURVE. */
+bool beamc_transport_public_key(char public_key[41], const char *secret_key);
+bool beamc_transport_new_keys(char public_key[41], char secret_key[41]);
 
 /* epoll descriptor over the csi, beams and telemetry sockets, -1 while none of them is open. */
 int beamc_transport_fd(const beamc_transport *self);

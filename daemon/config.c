@@ -36,8 +36,9 @@ static const beamd_config_key keys[] = {
            "$XDG_RUNTIME_DIR/beamd,\n"
            "else /tmp/beamd-UID."),
     STRING(csi_endpoint, false,
-           "ROUTER for controllers: registration, CSI, targets, users. ipc:// or loopback tcp://.\n"
-           "Empty: ipc://RUNTIME_DIR/csi.sock."),
+           "ROUTER for controllers: registration, CSI, targets, users. ipc:// or tcp://, beyond "
+           "loopback with\n"
+           "curve_dir only. Empty: ipc://RUNTIME_DIR/csi.sock."),
     STRING(beams_endpoint, false,
            "XPUB on which solutions are published. Empty: ipc://RUNTIME_DIR/beams.sock."),
     STRING(control_endpoint, false,
@@ -52,9 +53,10 @@ static const beamd_config_key keys[] = {
     INTEGER(telemetry_ms, "1000", 20, 60000, "ms", true, "Time between two telemetry messages."),
     STRING(
         curve_dir, true,
-        "Directory of the keys for tcp endpoints beyond loopback: server.key_secret, and clients/ "
-        "with one public key and its\n"
-        "roles per file (docs/security.md). Empty: such endpoints are refused."),
+        "Directory of the keys of tcp endpoints: server.key_secret, and clients/ with one public "
+        "key and its roles per\n"
+        "file (docs/security.md). Read again at a reload. Empty: tcp is for loopback only, without "
+        "keys."),
     INTEGER(
         connections_max, "4096", 8, 1000000, "connections", false,
         "Connections at a time on all sockets together; more are refused before descriptors run "

@@ -135,7 +135,7 @@ size_t beamd_config_manual(char *out, size_t size);
 const char *beamd_config_model_file_wrong(const char *file);
 
 /* Fills in the automatic values: runtime directory, endpoints, number of workers. Refuses endpoints
- * that would accept strangers: CURVE comes with a later version, so tcp is for loopback only. */
+ * that would accept strangers: tcp beyond loopback needs keys (curve_dir). */
 bool beamd_config_resolve(beamd_config *config, beamd_config_error *err);
 
 #endif

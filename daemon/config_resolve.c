@@ -62,6 +62,15 @@ static bool tcp_is_loopback(const char *address)
     return false;
 }
 
+/* HOST:PORT with any host: an address, [an IPv6 address], an interface or *. */
+static bool tcp_is_place(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    return colon && colon > address && port_is_number(colon + 1);
+}
+
+/* What may be bound where: beyond loopback only with keys, for everybody could connect. Their files
+ * are read when the sockets are opened (zap.h). */
 static bool check_zmq_endpoint(const beamd_config *config, const char *key, const char *endpoint,
                                beamd_config_error *err)
 {
@@ -73,11 +82,13 @@ static bool check_zmq_endpoint(const beamd_config *config, const char *key, cons
                                    "ipc:// needs an absolute path of at most 107 bytes");
     }
     if (strncmp(endpoint, "tcp://", 6) == 0) {
-        return tcp_is_loopback(endpoint + 6) ||
-               beamd_config_refuse(
-                   config, err, key,
-                   "tcp is allowed on 127.0.0.1, [::1] or localhost with a port only: connections "
-                   "are not yet encrypted or authenticated (CURVE)");
+        if (!tcp_is_place(endpoint + 6)) {
+            return beamd_config_refuse(config, err, key, "tcp:// needs HOST:PORT");
+        }
+        return tcp_is_loopback(endpoint + 6) || config->curve_dir[0] ||
+               beamd_config_refuse(config, err, key,
+                                   "tcp beyond 127.0.0.1, [::1] and localhost needs keys, and "
+                                   "curve_dir names none");
     }
     return beamd_config_refuse(config, err, key, "must begin with ipc:// or tcp://");
 }
@@ -111,7 +122,8 @@ static bool fill_endpoints(beamd_config *config, beamd_config_error *err)
         beam_endpoint which;
     } zmq[] = {{config->csi_endpoint, BEAM_ENDPOINT_CSI},
                {config->beams_endpoint, BEAM_ENDPOINT_BEAMS},
-               {config->control_endpoint, BEAM_ENDPOINT_CONTROL}};
+               {config->control_endpoint, BEAM_ENDPOINT_CONTROL},
+               {config->telemetry_endpoint, BEAM_ENDPOINT_TELEMETRY}};
     for (size_t i = 0; i < sizeof zmq / sizeof zmq[0]; i++) {
         if (!zmq[i].endpoint[0] &&
             beam_endpoint_default(zmq[i].endpoint, BEAMD_ENDPOINT_BYTES, dir, zmq[i].which) < 0) {
@@ -142,12 +154,14 @@ static const char *endpoint_place(const char *endpoint)
 static bool check_distinct(const beamd_config *config, beamd_config_error *err)
 {
     static const char *const keys[] = {"csi_endpoint", "beams_endpoint", "control_endpoint",
-                                       "metrics_endpoint"};
+                                       "telemetry_endpoint", "metrics_endpoint"};
     const char *const endpoints[] = {config->csi_endpoint, config->beams_endpoint,
-                                     config->control_endpoint, config->metrics_endpoint};
+                                     config->control_endpoint, config->telemetry_endpoint,
+                                     config->metrics_endpoint};
     for (size_t i = 1; i < sizeof keys / sizeof keys[0]; i++) {
         for (size_t k = 0; k < i; k++) {
-            if (strcmp(endpoint_place(endpoints[i]), endpoint_place(endpoints[k])) == 0) {
+            if (strcmp(endpoints[i], "off") != 0 &&
+                strcmp(endpoint_place(endpoints[i]), endpoint_place(endpoints[k])) == 0) {
                 return beamd_config_refuse(config, err, keys[i], "the same as %s", keys[k]);
             }
         }
@@ -222,6 +236,19 @@ static bool check_several(const beamd_config *config, beamd_config_error *err)
     return true;
 }
 
+static bool check_endpoints(const beamd_config *config, beamd_config_error *err)
+{
+    if (config->curve_dir[0] && config->curve_dir[0] != '/') {
+        return beamd_config_refuse(config, err, "curve_dir", "not an absolute path");
+    }
+    return check_zmq_endpoint(config, "csi_endpoint", config->csi_endpoint, err) &&
+           check_zmq_endpoint(config, "beams_endpoint", config->beams_endpoint, err) &&
+           check_zmq_endpoint(config, "control_endpoint", config->control_endpoint, err) &&
+           (strcmp(config->telemetry_endpoint, "off") == 0 ||
+            check_zmq_endpoint(config, "telemetry_endpoint", config->telemetry_endpoint, err)) &&
+           check_metrics_endpoint(config, err) && check_distinct(config, err);
+}
+
 bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
 {
     if (!choose_runtime_dir(config, err) || !choose_state_dir(config, err) ||
@@ -233,9 +260,5 @@ bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
         const long cores = sysconf(_SC_NPROCESSORS_ONLN);
         config->workers = cores > 2 ? (cores > 65 ? 64 : cores - 1) : 1;
     }
-    return check_zmq_endpoint(config, "csi_endpoint", config->csi_endpoint, err) &&
-           check_zmq_endpoint(config, "beams_endpoint", config->beams_endpoint, err) &&
-           check_zmq_endpoint(config, "control_endpoint", config->control_endpoint, err) &&
-           check_metrics_endpoint(config, err) && check_distinct(config, err) &&
-           check_model_file(config, err);
+    return check_endpoints(config, err) && check_model_file(config, err);
 }

@@ -12,16 +12,9 @@
 #include "cluster.h"
 #include "config.h"
 #include "metrics.h"
+#include "roles.h"
 
 typedef enum beamd_channel { BEAMD_CHANNEL_CSI = 0, BEAMD_CHANNEL_CONTROL = 1 } beamd_channel;
-
-/* What a peer may do: by its key (CURVE), or everything where the file mode guards the socket. */
-enum {
-    BEAMD_ROLE_CSI = 1,      /* register clusters, send CSI, targets, users */
-    BEAMD_ROLE_OBSERVER = 2, /* read: status, clusters, preferences, configuration, fronts */
-    BEAMD_ROLE_OPERATOR = 4, /* and change: preferences, models, configuration, drain */
-    BEAMD_ROLE_ALL = 7
-};
 
 typedef struct beamd_peer {
     const void *identity; /* of the ROUTER */
@@ -99,6 +92,9 @@ beamd_metrics *beamd_core_metrics(beamd_core *self);
 /* At the start: takes the hold over. NULL: none. */
 void beamd_core_set_model(beamd_core *self, beamd_model *model);
 
+/* At most `most` clusters as a status shows them, by id; valid until the next step. */
+Beamd__ClusterStatus **beamd_core_cluster_status(beamd_core *self, uint64_t now_ns, size_t most,
+                                                 size_t *count);
 /* Nothing accepted is without an answer. */
 bool beamd_core_idle(const beamd_core *self);
 unsigned beamd_core_clusters(const beamd_core *self);

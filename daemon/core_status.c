@@ -120,14 +120,27 @@ static void fill_cluster(const beamd_core *self, beamd_cluster *c, uint64_t now_
     }
 }
 
-static size_t fill_all(beamd_core *self, uint64_t now_ns)
+static size_t fill_some(beamd_core *self, uint64_t now_ns, size_t most)
 {
-    for (unsigned i = 0; i < self->count; i++) {
+    unsigned i = 0;
+    for (; i < self->count && i < most; i++) {
         fill_cluster(self, self->clusters[i], now_ns, &self->status[i],
                      &self->status_room[i]);
         self->status_at[i] = &self->status[i];
     }
-    return self->count;
+    return i;
+}
+
+static size_t fill_all(beamd_core *self, uint64_t now_ns)
+{
+    return fill_some(self, now_ns, self->count);
+}
+
+Beamd__ClusterStatus **beamd_core_cluster_status(beamd_core *self, uint64_t now_ns, size_t most,
+                                                 size_t *count)
+{
+    *count = fill_some(self, now_ns, most);
+    return self->status_at;
 }
 
 static void reply_list(beamd_core *self, const beamd_call *call)

@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX_BYTES = 4096 };
+enum { REQUEST_MAX_BYTES = 4096, PAGE_SLACK_BYTES = 16384, PAGE_ATTEMPTS = 3 };
 
 typedef struct connection {
     beamd_http *http;
@@ -29,6 +29,7 @@ struct beamd_http {
     char unlink_path[108]; /* "" for tcp */
     beamd_watch *accept;
     connection *connections;
+    size_t page_bytes; /* of the last page */
 };
 
 static void connection_close(connection *c)
@@ -89,18 +90,26 @@ static void answer_with(connection *c, const char *status, const char *extra, co
     flush(c);
 }
 
+/* In one go where the page is not much longer than the last one was. */
 static void answer_page(connection *c)
 {
-    const beamd_http_options *o = &c->http->options;
-    size_t size = o->page(o->arg, NULL, 0) + 1;
-    char *page = malloc(size);
-    if (!page) {
-        connection_close(c);
-        return;
+    beamd_http *self = c->http;
+    const beamd_http_options *o = &self->options;
+    for (int attempt = 0; attempt < PAGE_ATTEMPTS; attempt++) {
+        const size_t size = self->page_bytes + self->page_bytes / 8 + PAGE_SLACK_BYTES;
+        char *page = malloc(size);
+        if (!page) {
+            break;
+        }
+        self->page_bytes = o->page(o->arg, page, size);
+        if (self->page_bytes <= size) {
+            answer_with(c, "200 OK", "", page, self->page_bytes);
+            free(page);
+            return;
+        }
+        free(page);
     }
-    const size_t bytes = o->page(o->arg, page, size);
-    answer_with(c, "200 OK", "", page, bytes < size ? bytes : size - 1);
-    free(page);
+    connection_close(c);
 }
 
 static void answer_text(connection *c, const char *status, const char *extra)

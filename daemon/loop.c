@@ -36,6 +36,41 @@ struct beamd_watch {
     uint64_t wanted_ns, set_ns;
 };
 
+static void ignore_io(struct ev_loop *ev, ev_io *io, int revents)
+{
+    (void)ev;
+    (void)io;
+    (void)revents;
+}
+
+static void ignore_idle(struct ev_loop *ev, ev_idle *idle, int revents)
+{
+    (void)ev;
+    (void)idle;
+    (void)revents;
+}
+
+/* libev's lists grow when more happens in one turn than ever before: by a reallocation in the
+ * middle of the work. Here they are grown once, by watchers that are stopped again before the
+ * kernel hears of them. */
+static void grow_lists(struct ev_loop *ev)
+{
+    enum { EVENTS_PER_TURN = 128 };
+    ev_io io[EVENTS_PER_TURN];
+    ev_idle idle[EVENTS_PER_TURN];
+    for (int fd = 0; fd < EVENTS_PER_TURN; fd++) {
+        ev_io_init(&io[fd], ignore_io, fd, EV_READ);
+        ev_io_start(ev, &io[fd]);
+        ev_feed_event(ev, &io[fd], EV_READ);
+        ev_idle_init(&idle[fd], ignore_idle);
+        ev_idle_start(ev, &idle[fd]);
+    }
+    for (int fd = 0; fd < EVENTS_PER_TURN; fd++) {
+        ev_io_stop(ev, &io[fd]);
+        ev_idle_stop(ev, &idle[fd]);
+    }
+}
+
 beamd_loop *beamd_loop_create(void)
 {
     beamd_loop *self = calloc(1, sizeof *self);
@@ -47,6 +82,7 @@ beamd_loop *beamd_loop_create(void)
         free(self);
         return NULL;
     }
+    grow_lists(self->ev);
     return self;
 }
 

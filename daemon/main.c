@@ -11,6 +11,7 @@
 static const beamd_step steps[] = {
     {"runtime directory", beamd_directory_start, beamd_directory_stop},
     {"service manager", beamd_notify_start, beamd_notify_stop},
+    {"real time", beamd_realtime_begin, beamd_realtime_end},
     {"event loop", beamd_loop_start, beamd_loop_stop},
     {"core", beamd_core_start, beamd_core_stop},
     {"model", beamd_model_start, beamd_model_stop},
@@ -18,6 +19,8 @@ static const beamd_step steps[] = {
     {"solver threads", beamd_pools_start, beamd_pools_stop},
     {"sockets", beamd_sockets_start, beamd_sockets_stop},
     {"metrics", beamd_metrics_start, beamd_metrics_stop},
+    {"telemetry", beamd_service_telemetry_start, beamd_service_telemetry_stop},
+    {"loop's thread", beamd_loop_thread_begin, beamd_loop_thread_end},
     {"signals and timers", beamd_events_start, beamd_events_stop}, /* says READY */
 };
 

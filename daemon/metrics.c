@@ -1,161 +1,33 @@
 #include "metrics.h"
 
-#include <ctype.h>
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <stddef.h>
 
+#include "metrics_text.h"
 #include "wire.h"
 
-__attribute__((format(printf, 2, 3))) static void put(beamd_text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    const size_t room = t->used < t->size ? t->size - t->used : 0;
-    const int n = vsnprintf(room ? t->out + t->used : NULL, room, format, args);
-    va_end(args);
-    t->used += n > 0 ? (size_t)n : 0;
-}
-
-static void head(beamd_text *t, const char *name, const char *type, const char *help)
-{
-    put(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void counter(beamd_text *t, const char *name, uint64_t value, const char *help)
-{
-    head(t, name, "counter", help);
-    put(t, "%s %" PRIu64 "\n", name, value);
-}
-
-static void gauge(beamd_text *t, const char *name, double value, const char *help)
-{
-    head(t, name, "gauge", help);
-    put(t, "%s %.17g\n", name, value);
-}
-
-/* ERROR_NOT_READY -> not_ready: the words of the schema, so that they cannot drift apart. */
-static void put_enum(beamd_text *t, const char *name, const char *label,
-                     const ProtobufCEnumDescriptor *words, const char *prefix,
-                     const uint64_t *values, int count)
-{
-    for (int k = 0; k < count; k++) {
-        const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(words, k);
-        if (!value) {
-            continue;
-        }
-        char word[48];
-        size_t n = 0;
-        const char *from = value->name;
-        for (const char *p = prefix; *p && *from == *p; p++) {
-            from++;
-        }
-        for (; *from && n + 1 < sizeof word; from++) {
-            word[n++] = (char)tolower((unsigned char)*from);
-        }
-        word[n] = 0;
-        put(t, "%s{%s=\"%s\"} %" PRIu64 "\n", name, label, word, values[k]);
-    }
-}
-
-/* A label's value: backslash, quote and newline are escaped. */
-static void put_label(beamd_text *t, const char *name, const char *value)
-{
-    put(t, "%s=\"", name);
-    for (const char *at = value; *at; at++) {
-        if (*at == '\n') {
-            put(t, "\\n");
-        } else {
-            put(t, "%s%c", *at == '\\' || *at == '"' ? "\\" : "", *at);
-        }
-    }
-    put(t, "\"");
-}
-
-static void put_network(const beamd_metrics *self, const beamd_gauges *g, beamd_text *t)
-{
-    static const char *const reasons[BEAMD_FALLBACK_REASONS] = {
-        NULL, "no_model", "sensing_model", "min_rates", "size", "memory", "numeric", "health"};
-    head(t, "beamd_network_fallbacks_total", "counter",
-         "Solutions of the iterative solver although the network is configured, by reason.");
-    for (int k = 1; k < BEAMD_FALLBACK_REASONS; k++) {
-        put(t, "beamd_network_fallbacks_total{reason=\"%s\"} %" PRIu64 "\n", reasons[k],
-            self->fallbacks[k]);
-    }
-    counter(t, "beamd_model_loads_total", self->model_loads,
-            "Models taken, that of the start included.");
-    counter(t, "beamd_model_refusals_total", self->model_refusals,
-            "Models that were to be loaded and were refused.");
-    head(t, "beamd_model_info", "gauge", "1 for the model in use; no sample: none is loaded.");
-    if (g->model_name) {
-        put(t, "beamd_model_info{");
-        put_label(t, "name", g->model_name);
-        put_label(t, ",kind", g->model_kind);
-        put_label(t, ",sha256", g->model_sha256);
-        put(t, "} 1\n");
-    }
-}
-
-static void put_stages(const beamd_metrics *self, beamd_text *t)
-{
-    static const char *const names[BEAMD_STAGES] = {"decode", "queue", "solve",
-                                                    "check",  "send",  "total"};
-    head(t, "beamd_stage_seconds", "histogram",
-         "Time of answered CSI requests by stage, receipt to sending.");
-    for (int s = 0; s < BEAMD_STAGES; s++) {
-        const beamd_histogram_fine *h = &self->stage[s];
-        for (int octave = 0; octave < BEAMD_HISTOGRAM_OCTAVES; octave++) {
-            put(t, "beamd_stage_seconds_bucket{stage=\"%s\",le=\"%.9g\"} %" PRIu64 "\n", names[s],
-                1e-6 * (double)(UINT64_C(1) << octave), beamd_histogram_below(h, octave));
-        }
-        put(t, "beamd_stage_seconds_bucket{stage=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", names[s],
-            h->head.count);
-        put(t, "beamd_stage_seconds_sum{stage=\"%s\"} %.9f\n", names[s],
-            1e-9 * (double)h->head.sum_ns);
-        put(t, "beamd_stage_seconds_count{stage=\"%s\"} %" PRIu64 "\n", names[s], h->head.count);
-    }
-}
-
-static void put_families(const beamd_metrics *self, beamd_text *t)
-{
-    head(t, "beamd_requests_total", "counter", "Messages received by type.");
-    for (unsigned k = 0; k < BEAMD_REQUEST_TYPES; k++) {
-        put(t, "beamd_requests_total{type=\"%s\"} %" PRIu64 "\n", beam_wire_type_name(k),
-            self->requests[k]);
-    }
-    head(t, "beamd_errors_total", "counter", "Errors answered by code.");
-    put_enum(t, "beamd_errors_total", "code", &beamd__error_code__descriptor, "ERROR_",
-             self->errors, BEAMD_ERROR_CODES);
-    head(t, "beamd_solutions_total", "counter", "Solutions by the method that won.");
-    put_enum(t, "beamd_solutions_total", "method", &beamd__method__descriptor, "METHOD_",
-             self->solutions, BEAMD_METHODS);
-    head(t, "beamd_solve_status_total", "counter", "Solutions by the status of the solver.");
-    put_enum(t, "beamd_solve_status_total", "status", &beamd__solve_status__descriptor, "SOLVE_",
-             self->solve_status, BEAMD_SOLVE_STATUSES);
-    head(t, "beamd_starts_total", "counter", "Solutions by the kind of start.");
-    put(t, "beamd_starts_total{start=\"warm\"} %" PRIu64 "\n", self->warm);
-    put(t, "beamd_starts_total{start=\"cold\"} %" PRIu64 "\n", self->cold);
-    head(t, "beamd_sends_dropped_total", "counter",
-         "Messages not sent because the peer was gone or its queue full.");
-    put(t, "beamd_sends_dropped_total{socket=\"reply\"} %" PRIu64 "\n", self->replies_dropped);
-    put(t, "beamd_sends_dropped_total{socket=\"beams\"} %" PRIu64 "\n", self->publications_dropped);
-}
+/* --- counting --- */
 
 unsigned beamd_size_class(unsigned stations, unsigned antennas, unsigned users, unsigned subbands)
 {
     const uint64_t numbers = (uint64_t)stations * antennas * users * subbands;
-    unsigned class = 0;
-    for (uint64_t most = 64; numbers > most && class + 1 < BEAMD_SIZE_CLASSES; most *= 4) {
-        class ++;
+    unsigned size = 0;
+    for (uint64_t most = 64; numbers > most && size + 1 < BEAMD_SIZE_CLASSES; most *= 4) {
+        size++;
     }
-    return class;
+    return size;
+}
+
+/* What lies beyond a list is counted as its first: none, or the full service. */
+static unsigned within(unsigned value, unsigned count)
+{
+    return value < count ? value : 0;
 }
 
 void beamd_metrics_count_answer(beamd_metrics *self, const beamd_counted_answer *a)
 {
-    const unsigned service = a->service < BEAMD_SERVICE_KINDS ? a->service : 0;
-    const unsigned backend = a->backend < BEAMD_BACKEND_KINDS ? a->backend : 0;
-    const unsigned class =
+    const unsigned service = within(a->service, BEAMD_SERVICE_KINDS);
+    const unsigned backend = within(a->backend, BEAMD_BACKEND_KINDS);
+    const unsigned size =
         a->size_class < BEAMD_SIZE_CLASSES ? a->size_class : BEAMD_SIZE_CLASSES - 1;
     uint64_t total_ns = 0;
     for (int s = 0; s < BEAMD_STAGE_TOTAL; s++) {
@@ -163,7 +35,7 @@ void beamd_metrics_count_answer(beamd_metrics *self, const beamd_counted_answer 
         total_ns += a->stage_ns[s];
     }
     beamd_histogram_add(&self->stage[BEAMD_STAGE_TOTAL], total_ns);
-    beamd_histogram_add(&self->total_by_class[class], total_ns);
+    beamd_histogram_add(&self->total_by_class[size], total_ns);
     beamd_histogram_add(&self->total_by_backend[backend], total_ns);
     beamd_histogram_add(&self->total_by_service[service], total_ns);
     self->answers[service]++;
@@ -179,14 +51,14 @@ void beamd_metrics_count_answer(beamd_metrics *self, const beamd_counted_answer 
 
 void beamd_metrics_count_unsolicited(beamd_metrics *self, unsigned service)
 {
-    self->answers[service < BEAMD_SERVICE_KINDS ? service : 0]++;
+    self->answers[within(service, BEAMD_SERVICE_KINDS)]++;
     self->unsolicited++;
 }
 
 void beamd_metrics_count_batch(beamd_metrics *self, unsigned backend, unsigned problems,
                                uint64_t busy_ns, bool failed)
 {
-    const unsigned b = backend < BEAMD_BACKEND_KINDS ? backend : 0;
+    const unsigned b = within(backend, BEAMD_BACKEND_KINDS);
     self->batches[b]++;
     self->problems[b] += problems;
     self->batch_failures[b] += failed;
@@ -198,118 +70,363 @@ void beamd_metrics_count_batch(beamd_metrics *self, unsigned backend, unsigned p
     self->batch_sizes[size]++;
 }
 
-void beamd_metrics_render(const beamd_metrics *self, const beamd_gauges *g, beamd_text *t)
+/* --- what is counted, under which name --- */
+
+#define FIELD(name) offsetof(beamd_metrics, name)
+
+static uint64_t count_at(const beamd_metrics *self, size_t offset, unsigned k)
 {
-    put_families(self, t);
-    counter(t, "beamd_superseded_total", self->superseded,
-            "CSI requests replaced by a newer one before their solve began.");
-    counter(t, "beamd_deadlines_missed_total", self->deadlines_missed,
-            "Solutions sent after the deadline of their request.");
-    counter(t, "beamd_unsolicited_total", self->unsolicited,
-            "Solutions that a target update or a new preference caused.");
-    counter(t, "beamd_published_total", self->published, "Solutions published.");
-    counter(t, "beamd_repeats_total", self->repeats,
-            "Last solutions published again for a new subscriber.");
-    counter(
-        t, "beamd_below_classical_total", self->below_classical,
-        "Solver answers worse than the classical design (then replaced by it): a bug, must be 0.");
-    counter(t, "beamd_failed_jobs_total", self->failed_jobs, "Solves that ended in an error.");
-    counter(t, "beamd_refreshes_total", self->refreshes, "Best rates computed in the background.");
-    counter(t, "beamd_refreshes_failed_total", self->refreshes_failed,
-            "Background computations that ended in an error.");
-    counter(t, "beamd_frames_refused_total", self->frames_refused,
-            "Messages of a wrong number of frames.");
-    counter(t, "beamd_http_requests_total", self->http_requests, "HTTP requests.");
-    counter(t, "beamd_http_refused_total", self->http_refused,
-            "HTTP connections refused or cut: too many, too slow, too long.");
-    counter(t, "beamd_log_suppressed_total", g->log_suppressed, "Log lines held back.");
-    gauge(t, "beamd_uptime_seconds", g->uptime_s, "Time since the start.");
-    gauge(t, "beamd_draining", g->draining, "1 while the daemon is stopping.");
-    gauge(t, "beamd_clusters", g->clusters, "Clusters registered.");
-    gauge(t, "beamd_clusters_max", g->clusters_max, "Limit of registrations.");
-    gauge(t, "beamd_cluster_memory_bytes", (double)g->cluster_bytes, "Memory of all clusters.");
-    gauge(t, "beamd_queue_depth", g->ready, "Clusters waiting for a solver thread.");
-    gauge(t, "beamd_solving", g->solving, "Solver threads at work.");
-    gauge(t, "beamd_refreshing", g->refreshing, "Background threads at work.");
-    gauge(t, "beamd_workers", g->workers, "Solver threads.");
-    put_network(self, g, t);
-    put_stages(self, t);
+    return ((const uint64_t *)(const void *)((const char *)self + offset))[k];
 }
 
-typedef double read_gauge(const beamd_cluster_gauge *c);
+static const struct {
+    const char *name, *help;
+    size_t offset;
+} counters[] = {
+    {"beamd_superseded_total", "CSI requests replaced by a newer one before their solve began.",
+     FIELD(superseded)},
+    {"beamd_deadlines_missed_total", "Answers sent after the deadline of their request.",
+     FIELD(deadlines_missed)},
+    {"beamd_unsolicited_total", "Answers that a target update or a new preference caused.",
+     FIELD(unsolicited)},
+    {"beamd_stale_csi_total", "Answers from CSI older than csi_age_limit_ms, marked so.",
+     FIELD(stale_csi)},
+    {"beamd_published_total", "Answers published.", FIELD(published)},
+    {"beamd_repeats_total", "Last answers published again for a new subscriber.", FIELD(repeats)},
+    {"beamd_shed_total",
+     "Problems for which no thread had time: sent held, or checked without trying more.",
+     FIELD(shed)},
+    {"beamd_below_classical_total",
+     "Problems whose answer was worse than the classical design (then replaced by it): a bug, must "
+     "be 0.",
+     FIELD(below_classical)},
+    {"beamd_failed_jobs_total", "Solves that ended in an error.", FIELD(failed_jobs)},
+    {"beamd_rescues_started_total",
+     "Checks begun by the rescue thread because a solver thread was late.", FIELD(rescues_started)},
+    {"beamd_rescues_used_total", "Of these, those whose answer was sent.", FIELD(rescues_used)},
+    {"beamd_threads_lost_total", "Threads given up because they did not come back.",
+     FIELD(threads_lost)},
+    {"beamd_threads_replaced_total", "Threads started in place of lost ones.",
+     FIELD(threads_replaced)},
+    {"beamd_faults_injected_total", "Faults made on purpose, in a build for tests.", FIELD(faults)},
+    {"beamd_refreshes_total", "Best rates computed in the background.", FIELD(refreshes)},
+    {"beamd_refreshes_failed_total", "Background computations that ended in an error.",
+     FIELD(refreshes_failed)},
+    {"beamd_fronts_total", "Whole fronts computed.", FIELD(fronts)},
+    {"beamd_fronts_failed_total", "Whole fronts that ended in an error.", FIELD(fronts_failed)},
+    {"beamd_model_loads_total", "Models taken, that of the start included.", FIELD(model_loads)},
+    {"beamd_model_refusals_total", "Models that were to be loaded and were refused.",
+     FIELD(model_refusals)},
+    {"beamd_config_reloads_total", "Configurations taken over after the start.",
+     FIELD(config_reloads)},
+    {"beamd_config_refusals_total", "Configurations refused after the start.",
+     FIELD(config_refusals)},
+    {"beamd_audited_total", "Changes made by operators.", FIELD(audited)},
+    {"beamd_denied_total", "Requests beyond the role of their peer.", FIELD(denied)},
+    {"beamd_frames_refused_total", "Messages of a wrong number of frames.", FIELD(frames_refused)},
+    {"beamd_connections_accepted_total", "ZeroMQ connections accepted.",
+     FIELD(connections_accepted)},
+    {"beamd_connections_revoked_total", "ZeroMQ connections cut because their role was taken away.",
+     FIELD(connections_revoked)},
+    {"beamd_clock_steps_total", "Senders' clocks that were set, as far as their requests show it.",
+     FIELD(clock_steps)},
+    {"beamd_clock_peers_forgotten_total",
+     "Senders whose clock estimate made way for that of another.", FIELD(clock_peers_forgotten)},
+    {"beamd_state_written_total", "Snapshots of the state written.", FIELD(state_written)},
+    {"beamd_state_write_failures_total", "Snapshots of the state that could not be written.",
+     FIELD(state_write_failures)},
+    {"beamd_state_restored_total", "Clusters restored at the start.", FIELD(state_restored)},
+    {"beamd_state_damaged_total", "Snapshots set aside because they were damaged.",
+     FIELD(state_damaged)},
+    {"beamd_telemetry_sent_total", "Telemetry messages published.", FIELD(telemetry_sent)},
+    {"beamd_telemetry_dropped_total", "Telemetry messages that could not be published.",
+     FIELD(telemetry_dropped)},
+    {"beamd_http_requests_total", "HTTP requests.", FIELD(http_requests)},
+    {"beamd_http_refused_total", "HTTP connections refused or cut: too many, too slow, too long.",
+     FIELD(http_refused)},
+};
 
-static double get_tradeoff(const beamd_cluster_gauge *c)
+/* Counters with one label: an array beside a list of words, or the words of the schema. */
+static const struct {
+    const char *name, *label, *help;
+    size_t offset;
+    unsigned from, to;
+    const ProtobufCEnumDescriptor *words;
+    const char *prefix;
+    const char *const *list;
+} families[] = {
+    {"beamd_errors_total", "code", "Errors answered by code.", FIELD(errors), 0, BEAMD_ERROR_CODES,
+     &beamd__error_code__descriptor, "ERROR_", NULL},
+    {"beamd_answers_total", "service", "Answers by the least service in them.", FIELD(answers), 0,
+     BEAMD_SERVICE_KINDS, &beamd__service__descriptor, "SERVICE_", NULL},
+    {"beamd_late_total", "service", "Answers sent after the deadline by their service.",
+     FIELD(late), 0, BEAMD_SERVICE_KINDS, &beamd__service__descriptor, "SERVICE_", NULL},
+    {"beamd_solutions_total", "method", "Problems by the method that won.", FIELD(solutions), 0,
+     BEAMD_METHODS, &beamd__method__descriptor, "METHOD_", NULL},
+    {"beamd_solve_status_total", "status", "Problems by the status of the solver.",
+     FIELD(solve_status), 0, BEAMD_SOLVE_STATUSES, &beamd__solve_status__descriptor, "SOLVE_",
+     NULL},
+    {"beamd_batches_total", "backend", "Batches that came back.", FIELD(batches), 0,
+     BEAMD_BACKEND_KINDS, &beamd__backend__descriptor, "BACKEND_", NULL},
+    {"beamd_problems_total", "backend", "Problems in these batches.", FIELD(problems), 0,
+     BEAMD_BACKEND_KINDS, &beamd__backend__descriptor, "BACKEND_", NULL},
+    {"beamd_batch_failures_total", "backend", "Batches that the backend failed.",
+     FIELD(batch_failures), 0, BEAMD_BACKEND_KINDS, &beamd__backend__descriptor, "BACKEND_", NULL},
+    {"beamd_backend_retries_total", "backend",
+     "Batches given to a failing backend to see whether it works again.", FIELD(backend_retries), 0,
+     BEAMD_BACKEND_KINDS, &beamd__backend__descriptor, "BACKEND_", NULL},
+    {"beamd_network_fallbacks_total", "reason",
+     "Problems left to the iterative solver although the network is configured, by reason.",
+     FIELD(fallbacks), 1, BEAMD_FALLBACK_REASONS, NULL, NULL,
+     (const char *const[]){NULL, "no_model", "sensing_model", "min_rates", "size", "memory",
+                           "numeric", "health"}},
+};
+
+/* Counters that share a name and differ in a word. */
+static const struct {
+    const char *name, *label, *help; /* help NULL: of the family before */
+    const char *word;
+    size_t offset;
+} pairs[] = {
+    {"beamd_starts_total", "start", "Problems by the kind of start.", "warm", FIELD(warm)},
+    {"beamd_starts_total", "start", NULL, "cold", FIELD(cold)},
+    {"beamd_replaced_total", "by", "Problems where the backend's own answer lost the check.",
+     "warm", FIELD(replaced_by_warm)},
+    {"beamd_replaced_total", "by", NULL, "classical", FIELD(replaced_by_classical)},
+    {"beamd_sends_dropped_total", "socket",
+     "Messages not sent because the peer was gone or its queue full.", "reply",
+     FIELD(replies_dropped)},
+    {"beamd_sends_dropped_total", "socket", NULL, "beams", FIELD(publications_dropped)},
+    {"beamd_connections_refused_total", "why", "ZeroMQ connections refused.", "limit",
+     FIELD(connections_refused)},
+    {"beamd_connections_refused_total", "why", NULL, "unauthorized",
+     FIELD(connections_unauthorized)},
+    {"beamd_connections_refused_total", "why", NULL, "handshake", FIELD(handshakes_failed)},
+    {"beamd_connections_refused_total", "why", NULL, "descriptors",
+     FIELD(connections_no_descriptor)},
+};
+
+static const char *backend_word(unsigned b, char out[BEAMD_WORD_BYTES])
 {
-    return c->tradeoff;
-}
-static double get_wsr(const beamd_cluster_gauge *c)
-{
-    return c->wsr_worst_case_bps_hz;
-}
-static double get_wsr_ideal(const beamd_cluster_gauge *c)
-{
-    return c->wsr_ideal_bps_hz;
-}
-static double get_crlb(const beamd_cluster_gauge *c)
-{
-    return c->crlb_m2;
-}
-static double get_crlb_min(const beamd_cluster_gauge *c)
-{
-    return c->crlb_min_m2;
-}
-static double get_age(const beamd_cluster_gauge *c)
-{
-    return c->age_s;
-}
-static double get_solutions(const beamd_cluster_gauge *c)
-{
-    return (double)c->solutions;
-}
-static double get_superseded(const beamd_cluster_gauge *c)
-{
-    return (double)c->superseded;
-}
-static double get_missed(const beamd_cluster_gauge *c)
-{
-    return (double)c->deadlines_missed;
+    return beamd_text_word(&beamd__backend__descriptor, "BACKEND_", b, out);
 }
 
-void beamd_metrics_render_clusters(const beamd_cluster_gauge *clusters, size_t count, beamd_text *t)
+static void put_counters(const beamd_metrics *self, beamd_text *t)
 {
-    static const struct {
-        const char *name, *type, *help;
-        read_gauge *get;
-        bool solved_only, crlb_only;
-    } rows[] = {
-        {"beamd_cluster_tradeoff", "gauge", "Preference: 0 communication only, 1 sensing only.",
-         get_tradeoff, false, false},
-        {"beamd_cluster_wsr_worst_case_bps_hz", "gauge",
-         "Exact worst-case weighted sum rate of the last solution.", get_wsr, true, false},
-        {"beamd_cluster_wsr_ideal_bps_hz", "gauge", "Best rate known, the zero of the rate loss.",
-         get_wsr_ideal, true, false},
-        {"beamd_cluster_crlb_m2", "gauge", "Cramer-Rao bound of the last solution.", get_crlb, true,
-         true},
-        {"beamd_cluster_crlb_min_m2", "gauge", "Least bound of these budgets and targets.",
-         get_crlb_min, true, false},
-        {"beamd_cluster_age_seconds", "gauge", "Time since the last solution.", get_age, true,
-         false},
-        {"beamd_cluster_solutions_total", "counter", "Solutions of the cluster.", get_solutions,
-         false, false},
-        {"beamd_cluster_superseded_total", "counter", "CSI requests replaced before their solve.",
-         get_superseded, false, false},
-        {"beamd_cluster_deadlines_missed_total", "counter", "Solutions sent late.", get_missed,
-         false, false},
-    };
-    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
-        head(t, rows[r].name, rows[r].type, rows[r].help);
-        for (size_t k = 0; k < count; k++) {
-            const beamd_cluster_gauge *c = &clusters[k];
-            if ((rows[r].solved_only && !c->solved) || (rows[r].crlb_only && !c->crlb_valid)) {
-                continue;
+    char word[BEAMD_WORD_BYTES];
+    beamd_text_head(t, "beamd_requests_total", "counter", "Messages received by type.");
+    for (unsigned k = 0; k < BEAMD_REQUEST_TYPES; k++) {
+        beamd_text_count(t, "beamd_requests_total", "type", beam_wire_type_name(k),
+                         self->requests[k]);
+    }
+    for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
+        beamd_text_head(t, families[f].name, "counter", families[f].help);
+        for (unsigned k = families[f].from; k < families[f].to; k++) {
+            const char *text =
+                families[f].list ? families[f].list[k]
+                                 : beamd_text_word(families[f].words, families[f].prefix, k, word);
+            if (text) {
+                beamd_text_count(t, families[f].name, families[f].label, text,
+                                 count_at(self, families[f].offset, k));
             }
-            /* admissible ids need no escaping in a label */
-            put(t, "%s{cluster=\"%s\"} %.17g\n", rows[r].name, c->cluster, rows[r].get(c));
         }
     }
+    for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {
+        if (pairs[p].help) {
+            beamd_text_head(t, pairs[p].name, "counter", pairs[p].help);
+        }
+        beamd_text_count(t, pairs[p].name, pairs[p].label, pairs[p].word,
+                         count_at(self, pairs[p].offset, 0));
+    }
+    for (size_t c = 0; c < sizeof counters / sizeof counters[0]; c++) {
+        beamd_text_head(t, counters[c].name, "counter", counters[c].help);
+        beamd_text_count(t, counters[c].name, NULL, NULL, count_at(self, counters[c].offset, 0));
+    }
+    static const char busy[] = "beamd_backend_busy_seconds_total";
+    beamd_text_head(t, busy, "counter", "Time of threads in batches by backend, checks included.");
+    for (unsigned b = 0; b < BEAMD_BACKEND_KINDS; b++) {
+        beamd_text_number(t, busy, "backend", backend_word(b, word),
+                          1e-9 * (double)self->backend_busy_ns[b]);
+    }
+}
+
+/* --- backends --- */
+
+static const char *const healths[BEAMD_HEALTHS] = {"good", "failing", "probing"};
+
+/* name{backend="...",health="..."} value */
+static void put_health(beamd_text *t, const char *name, unsigned backend, unsigned health,
+                       uint64_t value)
+{
+    char word[BEAMD_WORD_BYTES];
+    beamd_text_put(t, name);
+    beamd_text_put(t, "{");
+    beamd_text_label(t, "backend", backend_word(backend, word));
+    beamd_text_label(t, ",health", healths[health]);
+    beamd_text_put(t, "} ");
+    beamd_text_put_count(t, value);
+    beamd_text_put(t, "\n");
+}
+
+static void put_backends(const beamd_metrics *self, const beamd_gauges *g, beamd_text *t)
+{
+    char word[BEAMD_WORD_BYTES];
+    static const char changes[] = "beamd_backend_transitions_total";
+    beamd_text_head(t, changes, "counter", "Changes of a backend's health, by what it became.");
+    for (unsigned b = 0; b < BEAMD_BACKEND_KINDS; b++) {
+        for (unsigned h = 0; h < BEAMD_HEALTHS && g->backend[b].present; h++) {
+            put_health(t, changes, b, h, self->backend_transitions[b][h]);
+        }
+    }
+    static const char health[] = "beamd_backend_health";
+    beamd_text_head(t, health, "gauge", "1 for the health that the backend has, else 0.");
+    for (unsigned b = 0; b < BEAMD_BACKEND_KINDS; b++) {
+        for (unsigned h = 0; h < BEAMD_HEALTHS && g->backend[b].present; h++) {
+            put_health(t, health, b, h, g->backend[b].health == h);
+        }
+    }
+    static const char service[] = "beamd_backend_problem_seconds";
+    beamd_text_head(t, service, "gauge", "Measured mean time of one problem; 0: not known yet.");
+    for (unsigned b = 0; b < BEAMD_BACKEND_KINDS; b++) {
+        if (g->backend[b].present) {
+            beamd_text_number(t, service, "backend", backend_word(b, word),
+                              g->backend[b].service_s);
+        }
+    }
+    static const char retry[] = "beamd_backend_retry_seconds";
+    beamd_text_head(t, retry, "gauge", "Time until a failing backend is tried again.");
+    for (unsigned b = 0; b < BEAMD_BACKEND_KINDS; b++) {
+        if (g->backend[b].present) {
+            beamd_text_number(t, retry, "backend", backend_word(b, word), g->backend[b].retry_s);
+        }
+    }
+}
+
+/* --- distributions --- */
+
+static void put_batches(const beamd_metrics *self, beamd_text *t)
+{
+    beamd_text_head(t, "beamd_batch_problems", "histogram", "Problems in a batch.");
+    uint64_t below = 0, problems = 0;
+    for (unsigned b = 0; b < BEAMD_BACKEND_KINDS; b++) {
+        problems += self->problems[b];
+    }
+    for (unsigned size = 0; size < BEAMD_BATCH_SIZES; size++) {
+        below += self->batch_sizes[size];
+        beamd_text_put(t, "beamd_batch_problems_bucket{le=\"");
+        beamd_text_put_count(t, UINT64_C(1) << size);
+        beamd_text_put(t, "\"} ");
+        beamd_text_put_count(t, below);
+        beamd_text_put(t, "\n");
+    }
+    beamd_text_count(t, "beamd_batch_problems_bucket", "le", "+Inf", below);
+    beamd_text_count(t, "beamd_batch_problems_sum", NULL, NULL, problems);
+    beamd_text_count(t, "beamd_batch_problems_count", NULL, NULL, below);
+}
+
+static void put_durations(const beamd_metrics *self, beamd_text *t)
+{
+    static const char *const stages[BEAMD_STAGES] = {"decode", "queue", "solve",
+                                                     "check",  "send",  "total"};
+    static const char *const classes[BEAMD_SIZE_CLASSES] = {"64",    "256",   "1024",   "4096",
+                                                            "16384", "65536", "262144", "larger"};
+    char word[BEAMD_WORD_BYTES];
+    beamd_text_head(t, "beamd_stage_seconds", "histogram",
+                    "Time of answered CSI requests by stage, receipt to sending.");
+    for (unsigned s = 0; s < BEAMD_STAGES; s++) {
+        beamd_text_histogram(t, "beamd_stage_seconds", "stage", stages[s], &self->stage[s].head);
+    }
+    beamd_text_head(
+        t, "beamd_class_seconds", "histogram",
+        "Receipt to sending by size of the cluster: complex numbers in its CSI, at most.");
+    for (unsigned c = 0; c < BEAMD_SIZE_CLASSES; c++) {
+        beamd_text_histogram(t, "beamd_class_seconds", "class", classes[c],
+                             &self->total_by_class[c].head);
+    }
+    beamd_text_head(t, "beamd_backend_seconds", "histogram", "Receipt to sending by backend.");
+    for (unsigned b = 0; b < BEAMD_BACKEND_KINDS; b++) {
+        beamd_text_histogram(t, "beamd_backend_seconds", "backend", backend_word(b, word),
+                             &self->total_by_backend[b].head);
+    }
+    beamd_text_head(t, "beamd_service_seconds", "histogram", "Receipt to sending by service.");
+    for (unsigned s = 0; s < BEAMD_SERVICE_KINDS; s++) {
+        beamd_text_histogram(t, "beamd_service_seconds", "service",
+                             beamd_text_word(&beamd__service__descriptor, "SERVICE_", s, word),
+                             &self->total_by_service[s].head);
+    }
+    beamd_text_head(t, "beamd_late_seconds", "histogram",
+                    "Receipt to sending of answers sent after their deadline.");
+    beamd_text_histogram(t, "beamd_late_seconds", NULL, NULL, &self->total_late.head);
+    beamd_text_head(t, "beamd_transit_estimate_seconds", "histogram",
+                    "Estimate: what a request took on its way here beyond the fastest of its "
+                    "sender lately.");
+    beamd_text_histogram(t, "beamd_transit_estimate_seconds", NULL, NULL,
+                         &self->transit_estimate.head);
+}
+
+/* --- states --- */
+
+static void put_gauge(beamd_text *t, const char *name, double value, const char *help)
+{
+    beamd_text_head(t, name, "gauge", help);
+    beamd_text_number(t, name, NULL, NULL, value);
+}
+
+static void put_counter(beamd_text *t, const char *name, uint64_t value, const char *help)
+{
+    beamd_text_head(t, name, "counter", help);
+    beamd_text_count(t, name, NULL, NULL, value);
+}
+
+static void put_model(const beamd_gauges *g, beamd_text *t)
+{
+    beamd_text_head(t, "beamd_build_info", "gauge", "1; the version is its label.");
+    beamd_text_count(t, "beamd_build_info", "version", BEAMD_VERSION, 1);
+    if (g->model_name) {
+        beamd_text_head(t, "beamd_model_info", "gauge",
+                        "1 for the model in use; absent: none is loaded.");
+        beamd_text_put(t, "beamd_model_info{");
+        beamd_text_label(t, "name", g->model_name);
+        beamd_text_label(t, ",kind", g->model_kind);
+        beamd_text_label(t, ",sha256", g->model_sha256);
+        beamd_text_put(t, "} 1\n");
+    }
+}
+
+static void put_gauges(const beamd_gauges *g, beamd_text *t)
+{
+    put_gauge(t, "beamd_uptime_seconds", g->uptime_s, "Time since the start.");
+    put_gauge(t, "beamd_draining", g->draining, "1 while the daemon is stopping.");
+    put_gauge(t, "beamd_clusters", g->clusters, "Clusters registered.");
+    put_gauge(t, "beamd_clusters_max", g->clusters_max, "Limit of registrations.");
+    put_gauge(t, "beamd_cluster_memory_bytes", (double)g->cluster_bytes, "Memory of all clusters.");
+    put_gauge(t, "beamd_queue_depth", g->ready, "Clusters waiting for a solver thread.");
+    put_gauge(t, "beamd_solving", g->solving, "Solver threads at work.");
+    put_gauge(t, "beamd_refreshing", g->refreshing, "Background threads at work.");
+    put_gauge(t, "beamd_workers", g->workers, "Solver threads.");
+    put_gauge(t, "beamd_threads_lost", g->lost, "Lost threads that have not come back.");
+    put_gauge(t, "beamd_connections", g->connections, "ZeroMQ connections open.");
+    put_gauge(t, "beamd_connections_max", g->connections_max, "Limit of connections.");
+    if (g->state_age_s >= 0) {
+        put_gauge(t, "beamd_state_age_seconds", g->state_age_s,
+                  "Time since the last snapshot of the state was written.");
+        put_gauge(t, "beamd_state_bytes", (double)g->state_bytes, "Size of that snapshot.");
+    }
+    put_counter(t, "beamd_log_suppressed_total", g->log_suppressed, "Log lines held back.");
+    if (g->zmq_counted) {
+        put_counter(t, "beamd_zmq_allocations_total", g->zmq_allocations,
+                    "Allocations inside libzmq.");
+        put_counter(t, "beamd_zmq_allocated_bytes_total", g->zmq_allocated_bytes,
+                    "Bytes of these.");
+    }
+}
+
+void beamd_metrics_render(const beamd_metrics *self, const beamd_gauges *g, beamd_text *t)
+{
+    put_model(g, t);
+    put_gauges(g, t);
+    put_counters(self, t);
+    put_backends(self, g, t);
+    put_batches(self, t);
+    put_durations(self, t);
 }

@@ -84,8 +84,10 @@ typedef struct beamd_metrics {
 
     /* connections to the csi, control, beams and telemetry sockets */
     uint64_t connections_accepted;
-    uint64_t connections_refused;      /* over connections_max */
-    uint64_t connections_unauthorized; /* CURVE: no key, or an unknown one */
+    uint64_t connections_refused;       /* over connections_max */
+    uint64_t connections_unauthorized;  /* CURVE: no key, or an unknown one */
+    uint64_t connections_no_descriptor; /* descriptors ran out */
+    uint64_t connections_revoked;       /* cut: a reload took their role away */
     uint64_t handshakes_failed;
     uint64_t clock_steps, clock_peers_forgotten; /* beamd_clock_offset */
 
@@ -161,8 +163,7 @@ typedef struct beamd_cluster_gauge {
     const char *cluster;
     bool solved, crlb_valid;
     double tradeoff, wsr_worst_case_bps_hz, wsr_ideal_bps_hz, crlb_m2, crlb_min_m2, age_s;
-    double
-        power_slack_w; /* budget less power, of the station that has least; may be negative zero */
+    double power_slack_w; /* budget less power, of the station that has least */
     double shortfall_bps_hz;
     unsigned users, users_below_floor;
     unsigned subbands;

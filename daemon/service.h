@@ -9,6 +9,8 @@
 #include "loop.h"
 #include "notify.h"
 #include "pool.h"
+#include "realtime.h"
+#include "telemetry.h"
 #include "state.h"
 #include "zsock.h"
 
@@ -26,8 +28,12 @@ typedef struct beamd_service {
     beamd_core *core;
     beamd_state *state; /* NULL: off */
     beamd_watch *state_turn;
+    beamd_zap *zap; /* who may connect */
     beamd_zmq *zmq;
-    beamd_zsock *csi, *beams, *control;
+    beamd_zsock *csi, *beams, *control, *telemetry_socket;
+    beamd_telemetry *telemetry; /* NULL: off */
+    beamd_watch *telemetry_timer;
+    beamd_realtime realtime;
     beamd_http *http;
     beamd_cluster_gauge *gauges; /* [clusters_max] */
     bool draining, abandoned;
@@ -67,19 +73,24 @@ void beamd_service_state_stop(beamd_service *self);
 bool beamd_service_state_done(beamd_service *self, const beamd_job *job);
 /* Since the last record was written, negative: none was. *bytes: of it. */
 double beamd_service_state_age_s(const beamd_service *self, size_t *bytes);
+/* service_telemetry.c */
+bool beamd_realtime_begin(beamd_service *self, char *why, size_t size);
+void beamd_realtime_end(beamd_service *self);
+bool beamd_loop_thread_begin(beamd_service *self, char *why, size_t size);
+void beamd_loop_thread_end(beamd_service *self);
+bool beamd_service_telemetry_start(beamd_service *self, char *why, size_t size);
+void beamd_service_telemetry_stop(beamd_service *self);
 /* service_control.c */
 int beamd_service_config(void *arg, bool reload, bool check_only, Beamd__ConfigReply *reply,
                          beam_wire_error *err);
 int beamd_service_set_log_level(void *arg, const char *level, beam_wire_error *err);
-/* Keys of tcp peers: read and checked with the configuration, taken over with it. */
-bool beamd_service_check_keys(beamd_service *self, const beamd_config *fresh,
-                              beamd_config_error *err);
-bool beamd_service_reload_keys(beamd_service *self, beamd_config_error *err);
 /* As SIGHUP. */
 void beamd_service_reload(beamd_service *self);
 /* service_sockets.c */
 bool beamd_sockets_start(beamd_service *self, char *why, size_t size);
 void beamd_sockets_stop(beamd_service *self);
+/* Of the core, and of what is around it. */
+void beamd_service_gauges(beamd_service *self, uint64_t now_ns, beamd_gauges *gauges);
 bool beamd_metrics_start(beamd_service *self, char *why, size_t size);
 void beamd_metrics_stop(beamd_service *self);
 extern const beamd_actions beamd_service_actions; /* arg: to be filled in */

@@ -60,7 +60,16 @@ static bool read_fresh(beamd_service *self, beamd_config *fresh, beamd_config_er
     beamd_config_default(fresh);
     return beamd_config_read(fresh, self->config_path, err) &&
            beamd_config_parse(fresh, "command line", self->settings, self->settings_bytes, err) &&
-           beamd_config_resolve(fresh, err) && beamd_service_check_keys(self, fresh, err);
+           beamd_config_resolve(fresh, err);
+}
+
+/* The keys of tcp peers: all of them, or none. */
+static bool take_keys(beamd_service *self, const char *curve_dir, bool check_only,
+                      beamd_config_error *err)
+{
+    return check_only
+               ? beamd_zap_check(self->zap, curve_dir, err->text, sizeof err->text)
+               : beamd_zap_reload(self->zap, curve_dir, err->text, sizeof err->text);
 }
 
 /* All of it is taken over, or nothing. What changed goes to `room` and to the log. */
@@ -68,11 +77,11 @@ static bool take_over(beamd_service *self, bool check_only, reply_room *room,
                       beamd_config_error *err)
 {
     static beamd_config fresh;
-    if (!self->config_path) {
-        self->reread_wanted |= !check_only; /* the model's file may have changed all the same */
-        return true;
+    if (!self->config_path) { /* keys and model may have changed all the same */
+        self->reread_wanted |= !check_only;
+        return take_keys(self, self->config.curve_dir, check_only, err);
     }
-    if (!read_fresh(self, &fresh, err)) {
+    if (!read_fresh(self, &fresh, err) || !take_keys(self, fresh.curve_dir, check_only, err)) {
         return false;
     }
     (void)beamd_config_changes(&self->config, &fresh, note_change, room);
@@ -90,7 +99,7 @@ static bool take_over(beamd_service *self, bool check_only, reply_room *room,
     BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reloaded need_restart=%d first=%s changed=%zu",
               fixed, first, room->changes);
     self->reread_wanted = true;
-    return beamd_service_reload_keys(self, err);
+    return true;
 }
 
 static void wake_soon(beamd_service *self)
@@ -157,20 +166,4 @@ int beamd_service_set_log_level(void *arg, const char *level, beam_wire_error *e
     }
     return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "level",
                           "must be err, warning, notice, info or debug");
-}
-
-bool beamd_service_check_keys(beamd_service *self, const beamd_config *fresh,
-                              beamd_config_error *err)
-{
-    (void)self;
-    (void)fresh;
-    (void)err;
-    return true;
-}
-
-bool beamd_service_reload_keys(beamd_service *self, beamd_config_error *err)
-{
-    (void)self;
-    (void)err;
-    return true;
 }

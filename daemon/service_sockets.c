@@ -11,7 +11,8 @@
 #include "clock.h"
 #include "service.h"
 
-enum { HTTP_TIMEOUT_MS = 5000 };
+/* Threads, sockets, files: what connections must leave free. */
+enum { HTTP_TIMEOUT_MS = 5000, DESCRIPTORS_KEPT = 192 };
 
 static uint64_t io_clock(void *arg)
 {
@@ -52,8 +53,8 @@ static void take(beamd_service *self, beamd_channel channel, const beamd_message
                                .channel = channel,
                                .peer = {.identity = message->frame[0].data,
                                         .identity_bytes = message->frame[0].bytes,
-                                        .roles = BEAMD_ROLE_ALL,
-                                        .user = "local"},
+                                        .roles = message->roles,
+                                        .user = message->user},
                                .frame = message->frame[1].data,
                                .bytes = message->frame[1].bytes,
                                .frames = message->count - 1};
@@ -82,6 +83,13 @@ static void beams_message(void *arg, const beamd_message *message)
                                    .bytes = message->frame[0].bytes - 1};
         beamd_service_step(self, &event);
     }
+}
+
+/* Subscriptions to telemetry: the next message comes soon enough. */
+static void ignored_message(void *arg, const beamd_message *message)
+{
+    (void)arg;
+    (void)message;
 }
 
 /* Binding unlinks what is in the way, libzmq without a look. Only the socket of a daemon that died
@@ -120,15 +128,28 @@ bool beamd_sockets_start(beamd_service *self, char *why, size_t size)
 {
     const beamd_config *config = &self->config;
     const char *const endpoints[] = {config->csi_endpoint, config->beams_endpoint,
-                                     config->control_endpoint, config->metrics_endpoint};
+                                     config->control_endpoint, config->metrics_endpoint,
+                                     config->telemetry_endpoint};
     for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
         if (!path_is_free(endpoints[i], why, size)) {
             return false;
         }
     }
-    self->zmq = beamd_zmq_create();
+    const beamd_zap_options zap = {.curve_dir = config->curve_dir,
+                                   .connections_max = config->connections_max,
+                                   .descriptors_kept =
+                                       DESCRIPTORS_KEPT + config->metrics_connections};
+    self->zap = beamd_zap_create(&zap, why, size);
+    if (!self->zap) {
+        return false;
+    }
+    const beamd_zmq_options zmq = {.loop = self->loop,
+                                   .zap = self->zap,
+                                   .io_cpu = beamd_realtime_io_cpu(&self->realtime),
+                                   .realtime_priority =
+                                       beamd_realtime_io_priority(&self->realtime)};
+    self->zmq = beamd_zmq_create(&zmq, why, size);
     if (!self->zmq) {
-        snprintf(why, size, "no ZeroMQ context");
         return false;
     }
     /* Twice the limit is still read, so that its sender learns what was wrong; beyond it ZeroMQ
@@ -139,30 +160,65 @@ bool beamd_sockets_start(beamd_service *self, char *why, size_t size)
                                    .per_turn = &config->messages_per_turn,
                                    .arg = self};
     options.endpoint = config->csi_endpoint;
+    options.domain = "csi";
     options.callback = csi_message;
     self->csi = beamd_zsock_router(self->zmq, self->loop, &options, why, size);
     if (!self->csi) {
         return false;
     }
     options.endpoint = config->control_endpoint;
+    options.domain = "control";
     options.callback = control_message;
     self->control = beamd_zsock_router(self->zmq, self->loop, &options, why, size);
     if (!self->control) {
         return false;
     }
     options.endpoint = config->beams_endpoint;
+    options.domain = "beams";
     options.callback = beams_message;
     options.message_bytes = 256; /* subscriptions only */
     self->beams = beamd_zsock_xpub(self->zmq, self->loop, &options, why, size);
-    return self->beams != NULL;
+    if (!self->beams || strcmp(config->telemetry_endpoint, "off") == 0) {
+        return self->beams != NULL;
+    }
+    options.endpoint = config->telemetry_endpoint;
+    options.domain = "telemetry";
+    options.callback = ignored_message;
+    self->telemetry_socket = beamd_zsock_xpub(self->zmq, self->loop, &options, why, size);
+    return self->telemetry_socket != NULL;
 }
 
 void beamd_sockets_stop(beamd_service *self)
 {
+    beamd_zsock_destroy(&self->telemetry_socket);
     beamd_zsock_destroy(&self->beams);
     beamd_zsock_destroy(&self->control);
     beamd_zsock_destroy(&self->csi);
     beamd_zmq_destroy(&self->zmq);
+    beamd_zap_destroy(&self->zap);
+}
+
+/* What the sockets have seen of connections, where the page is made from. */
+static void count_connections(beamd_service *self, beamd_gauges *gauges)
+{
+    beamd_metrics *metrics = beamd_core_metrics(self->core);
+    const beamd_zap_counters *seen = beamd_zap_count(self->zap);
+    metrics->connections_accepted = seen->accepted;
+    metrics->connections_refused = seen->refused_limit;
+    metrics->connections_no_descriptor = seen->refused_descriptors;
+    metrics->connections_revoked = seen->revoked;
+    metrics->connections_unauthorized = seen->refused_keys;
+    metrics->handshakes_failed = seen->handshake_failures;
+    gauges->connections = (unsigned)seen->connections;
+    gauges->connections_max = (unsigned)seen->connections_max;
+}
+
+void beamd_service_gauges(beamd_service *self, uint64_t now_ns, beamd_gauges *gauges)
+{
+    *gauges = (beamd_gauges){.log_suppressed = beamd_log_suppressed()};
+    beamd_core_gauges(self->core, now_ns, gauges);
+    count_connections(self, gauges);
+    gauges->state_age_s = beamd_service_state_age_s(self, &gauges->state_bytes);
 }
 
 static size_t metrics_page(void *arg, char *out, size_t size)
@@ -170,14 +226,13 @@ static size_t metrics_page(void *arg, char *out, size_t size)
     beamd_service *self = arg;
     const uint64_t now_ns = beamd_clock_ns();
     beamd_text text = {out, size, 0};
-    beamd_gauges gauges = {.log_suppressed = beamd_log_suppressed()};
-    beamd_core_gauges(self->core, now_ns, &gauges);
+    beamd_gauges gauges;
+    beamd_service_gauges(self, now_ns, &gauges);
     beamd_metrics_render(beamd_core_metrics(self->core), &gauges, &text);
     const size_t clusters = beamd_core_cluster_gauges(self->core, now_ns, self->gauges,
                                                       (size_t)self->config.metrics_clusters);
     beamd_metrics_render_clusters(self->gauges, clusters, &text);
-    /* ages and counters have no more digits at the second call than this */
-    return text.used + (out ? 0 : 32 * (clusters + 64));
+    return text.used;
 }
 
 bool beamd_metrics_start(beamd_service *self, char *why, size_t size)

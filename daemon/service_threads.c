@@ -30,10 +30,15 @@ static void jobs_event(void *arg, int events)
     }
 }
 
-static bool start_pool(beamd_service *self, beamd_crew crew, const beamd_pool_options *options,
-                       char *why, size_t size)
+static bool start_pool(beamd_service *self, beamd_crew crew, beamd_pool_options options, char *why,
+                       size_t size)
 {
-    self->pool[crew] = beamd_pool_create(options, why, size);
+    beamd_realtime_place(&self->realtime,
+                         crew == BEAMD_CREW_SOLVE    ? BEAMD_CREW_KIND_SOLVER
+                         : crew == BEAMD_CREW_RESCUE ? BEAMD_CREW_KIND_RESCUE
+                                                     : BEAMD_CREW_KIND_BACKGROUND,
+                         &options);
+    self->pool[crew] = beamd_pool_create(&options, why, size);
     if (!self->pool[crew]) {
         return false;
     }
@@ -56,10 +61,10 @@ bool beamd_pools_start(beamd_service *self, char *why, size_t size)
         .name = "refresh", .threads = 1, .niceness = BACKGROUND_NICENESS};
     const beamd_pool_options read = {
         .name = "read", .threads = READERS, .niceness = BACKGROUND_NICENESS};
-    return start_pool(self, BEAMD_CREW_SOLVE, &solve, why, size) &&
-           start_pool(self, BEAMD_CREW_RESCUE, &rescue, why, size) &&
-           start_pool(self, BEAMD_CREW_BACKGROUND, &background, why, size) &&
-           start_pool(self, BEAMD_CREW_READ, &read, why, size);
+    return start_pool(self, BEAMD_CREW_SOLVE, solve, why, size) &&
+           start_pool(self, BEAMD_CREW_RESCUE, rescue, why, size) &&
+           start_pool(self, BEAMD_CREW_BACKGROUND, background, why, size) &&
+           start_pool(self, BEAMD_CREW_READ, read, why, size);
 }
 
 /* Jobs under way work in the core's memory: they are told to end, waited for and taken back. One

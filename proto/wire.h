@@ -50,8 +50,9 @@ enum {
     /* 16 x 128 x 256 complex float64 are 8 MiB; one more for everything else. Also ZMQ_MAXMSGSIZE.
      */
     BEAM_WIRE_MAX_MESSAGE_BYTES = 9 << 20,
-    /* Holds any message that passes beam_wire_check; for smaller limits see beam_wire_arena_bytes.
-       A full status needs most: protobuf-c takes 1.5 KiB of scratch for each of its clusters. */
+    /* What structure takes beside the bytes of a message. A full status needs most: protobuf-c
+       takes 1.5 KiB of scratch for each of its clusters. Not enough for many solutions in one
+       answer. */
     BEAM_WIRE_ARENA_SLACK_BYTES = 4 << 20
 };
 
@@ -144,7 +145,8 @@ void beam_wire_arena_init(beam_wire_arena *arena, void *memory, size_t size);
 void beam_wire_arena_reset(beam_wire_arena *arena);
 /* 16-byte aligned, zeroed; NULL when it does not fit. */
 void *beam_wire_arena_take(beam_wire_arena *arena, size_t bytes);
-/* Enough for every message of up to `message_bytes`. */
+/* Enough for every request and status of up to `message_bytes`. A SolutionSet takes more: see
+ * beamc_make_room in client/client.h. One that does not fit is refused by beam_wire_unpack. */
 size_t beam_wire_arena_bytes(size_t message_bytes);
 
 /* Walks the payload against the schema: wire types, counts, lengths, strings, once-only fields.

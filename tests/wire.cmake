@@ -4,7 +4,10 @@ if(BEAM_DAEMON)
   foreach(test IN ITEMS test_wire test_wire_limits test_wire_arrays test_wire_large)
     beam_add_test(${test} SOURCES unit/${test}.c unit/wire_common.c LIBS beamproto LABELS unit TIMEOUT 300)
   endforeach()
-  beam_add_test(test_client SOURCES unit/test_client.c LIBS beamclient_static beamproto PkgConfig::ZMQ LABELS unit)
+  foreach(test IN ITEMS test_client test_client_wide test_client_operators)
+    beam_add_test(${test} SOURCES unit/${test}.c unit/client_fake.c LIBS beamclient_static beamproto PkgConfig::ZMQ
+                  LABELS unit)
+  endforeach()
   if(NOT BEAM_SANITIZE) # the sanitizers export symbols of their own
     add_test(NAME test_client_symbols
              COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/unit/client_symbols.sh $<TARGET_FILE:beamclient_shared>
@@ -31,4 +34,17 @@ if(BEAM_DAEMON)
   file(GLOB BEAM_WIRE_CORPUS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/golden/wire/*.bin)
   add_test(NAME replay_wire COMMAND replay_wire ${BEAM_WIRE_CORPUS})
   set_tests_properties(replay_wire PROPERTIES LABELS "fuzz" TIMEOUT 120)
+endif()
+
+# The examples against a running daemon; the one in Python where its libraries are.
+if(TARGET beamd)
+  set(BEAM_EXAMPLES $<TARGET_FILE:send_csi>)
+  execute_process(COMMAND /usr/bin/python3 -c "import google.protobuf, zmq" RESULT_VARIABLE NO_PYTHON_ZMQ OUTPUT_QUIET
+                  ERROR_QUIET)
+  if(BEAM_PROTOC AND NO_PYTHON_ZMQ EQUAL 0)
+    list(APPEND BEAM_EXAMPLES ${CMAKE_SOURCE_DIR}/client/examples/send_csi.py)
+  endif()
+  add_test(NAME client_examples COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/system/examples.sh $<TARGET_FILE:beamd>
+                                        ${BEAM_EXAMPLES})
+  set_tests_properties(client_examples PROPERTIES LABELS "system" TIMEOUT 120)
 endif()

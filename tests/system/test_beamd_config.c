@@ -102,7 +102,7 @@ static void values_arrive(void **state)
     assert_string_equal(config.log_level, "debug");
 }
 
-static void only_local_endpoints_are_taken(void **state)
+static void only_guarded_endpoints_are_taken(void **state)
 {
     (void)state;
     static const struct {
@@ -129,6 +129,20 @@ static void only_local_endpoints_are_taken(void **state)
         {"csi_endpoint = ipc:///run/beamd/x\nmetrics_endpoint = unix:/run/beamd/x", false},
         {"beams_endpoint = tcp://127.0.0.1:5\ncontrol_endpoint = tcp://127.0.0.1:5", false},
         {"beams_endpoint = tcp://127.0.0.1:5\ncontrol_endpoint = tcp://127.0.0.1:6", true},
+        {"telemetry_endpoint = off", true},
+        {"telemetry_endpoint = tcp://0.0.0.0:5", false},
+        {"telemetry_endpoint = tcp://127.0.0.1:5\ncontrol_endpoint = tcp://127.0.0.1:5", false},
+        {"curve_dir = keys", false},
+        /* with keys (whose files are read later) anything may be bound, if it is a place */
+        {"curve_dir = /k\ncsi_endpoint = tcp://0.0.0.0:5555", true},
+        {"curve_dir = /k\ncsi_endpoint = tcp://*:5555", true},
+        {"curve_dir = /k\nbeams_endpoint = tcp://[::]:5555", true},
+        {"curve_dir = /k\ncontrol_endpoint = tcp://eth0:5555", true},
+        {"curve_dir = /k\ntelemetry_endpoint = tcp://10.0.0.1:5555", true},
+        {"curve_dir = /k\ncsi_endpoint = tcp://0.0.0.0", false},
+        {"curve_dir = /k\ncsi_endpoint = tcp://0.0.0.0:99999", false},
+        {"curve_dir = /k\ncsi_endpoint = tcp://:5555", false},
+        {"curve_dir = /k\nmetrics_endpoint = tcp://0.0.0.0:9100", false}, /* HTTP has no keys */
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         beamd_config config;
@@ -299,7 +313,7 @@ int main(void)
         cmocka_unit_test(every_error_says_where_and_why),
         cmocka_unit_test(nothing_is_cut_short_silently),
         cmocka_unit_test(values_arrive),
-        cmocka_unit_test(only_local_endpoints_are_taken),
+        cmocka_unit_test(only_guarded_endpoints_are_taken),
         cmocka_unit_test(reload_takes_only_what_may_change),
         cmocka_unit_test(changes_are_told_one_by_one),
         cmocka_unit_test(values_go_out_as_they_came_in),

@@ -1,5 +1,4 @@
-/* libbeamclient against a daemon made of one ROUTER and one XPUB socket, so that every answer, good
- * or bad, in any order, can be given. */
+/* libbeamclient against a daemon of sockets alone: every answer, good or bad, in any order. */
 #include <math.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -9,180 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <zmq.h>
 
-#include "beamc/beamc.h"
-#include "wire.h"
-
-enum { MESSAGE_BYTES = 65536, PATIENCE_MS = 5000 };
-
-typedef struct fake {
-    char dir[64];
-    void *context, *csi, *beams, *control;
-    unsigned char peer[256];
-    size_t peer_bytes;
-    unsigned char frame[MESSAGE_BYTES]; /* the last request */
-    size_t frame_bytes;
-    beam_wire_header header;
-    ProtobufCMessage *message;
-    beam_wire_arena arena;
-    unsigned char memory[4 * MESSAGE_BYTES];
-    beamc_client *client;
-} fake;
-
-static void *fake_socket(fake *f, int type, const char *file)
-{
-    char endpoint[128];
-    const int zero = 0, patience = PATIENCE_MS, verbose = 1;
-    void *socket = zmq_socket(f->context, type);
-    zmq_setsockopt(socket, ZMQ_LINGER, &zero, sizeof zero);
-    zmq_setsockopt(socket, ZMQ_RCVTIMEO, &patience, sizeof patience);
-    if (type == ZMQ_XPUB) {
-        zmq_setsockopt(socket, ZMQ_XPUB_VERBOSE, &verbose, sizeof verbose);
-    }
-    snprintf(endpoint, sizeof endpoint, "ipc://%s/%s", f->dir, file);
-    assert_int_equal(zmq_bind(socket, endpoint), 0);
-    return socket;
-}
-
-static int setup(void **state)
-{
-    fake *f = calloc(1, sizeof *f);
-    beamc_error err;
-    strcpy(f->dir, "/tmp/beamc-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->context = zmq_ctx_new();
-    f->csi = fake_socket(f, ZMQ_ROUTER, "csi.sock");
-    f->control = fake_socket(f, ZMQ_ROUTER, "control.sock");
-    f->beams = fake_socket(f, ZMQ_XPUB, "beams.sock");
-    beam_wire_arena_init(&f->arena, f->memory, sizeof f->memory);
-    beamc_options options = beamc_options_default();
-    options.runtime_dir = f->dir;
-    options.first_sequence = 100;
-    assert_int_equal(beamc_connect(&f->client, &options, &err), BEAMC_OK);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fake *f = *state;
-    const char *const files[] = {"csi.sock", "control.sock", "beams.sock"};
-    beamc_close(&f->client);
-    assert_null(f->client);
-    zmq_close(f->csi);
-    zmq_close(f->control);
-    zmq_close(f->beams);
-    zmq_ctx_term(f->context);
-    for (int k = 0; k < 3; k++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/%s", f->dir, files[k]);
-        unlink(path);
-    }
-    rmdir(f->dir);
-    free(f);
-    return 0;
-}
-
-/* The next request on `socket`, decoded. */
-static void fake_take(fake *f, void *socket, unsigned type)
-{
-    const int peer = zmq_recv(socket, f->peer, sizeof f->peer, 0);
-    assert_true(peer > 0);
-    f->peer_bytes = (size_t)peer;
-    const int n = zmq_recv(socket, f->frame, sizeof f->frame, 0);
-    assert_true(n > 0 && n <= MESSAGE_BYTES);
-    f->frame_bytes = (size_t)n;
-    beam_wire_arena_reset(&f->arena);
-    assert_int_equal(
-        beam_wire_unpack(&f->header, &f->message, &f->arena, f->frame, f->frame_bytes, NULL), 0);
-    assert_int_equal(f->header.type, type);
-}
-
-static void fake_send_bytes(fake *f, void *socket, const void *bytes, size_t size)
-{
-    assert_true(zmq_send(socket, f->peer, f->peer_bytes, ZMQ_SNDMORE) >= 0);
-    assert_true(zmq_send(socket, bytes, size, 0) >= 0);
-}
-
-static void fake_answer(fake *f, void *socket, unsigned type, const char *cluster,
-                        uint64_t sequence, const ProtobufCMessage *message)
-{
-    unsigned char frame[MESSAGE_BYTES];
-    size_t bytes;
-    assert_int_equal(
-        beam_wire_pack(type, cluster, sequence, message, frame, sizeof frame, &bytes, NULL), 0);
-    fake_send_bytes(f, socket, frame, bytes);
-}
-
-static void fake_ack(fake *f, uint64_t sequence)
-{
-    Beamd__Ack ack = BEAMD__ACK__INIT;
-    fake_answer(f, f->csi, BEAM_WIRE_ACK, "c1", sequence, &ack.base);
-}
-
-static void fake_refuse(fake *f, void *socket, uint64_t sequence, Beamd__ErrorCode code)
-{
-    Beamd__Error error = BEAMD__ERROR__INIT;
-    char field[] = "users[1].noise_w", text[] = "must be above zero";
-    error.code = code;
-    error.field = field;
-    error.text = text;
-    error.request_sequence = sequence;
-    fake_answer(f, socket, BEAM_WIRE_ERROR, "c1", sequence, &error.base);
-}
-
-/* The golden solution under another header. */
-static size_t solution_frame(unsigned char *out, uint64_t sequence)
-{
-    FILE *file = fopen(BEAM_TEST_GOLDEN "/wire/solution.bin", "rb");
-    assert_non_null(file);
-    const size_t size = fread(out, 1, MESSAGE_BYTES, file);
-    fclose(file);
-    assert_int_equal(beam_wire_header_encode(out, BEAM_WIRE_SOLUTION, "c1", sequence,
-                                             size - BEAM_WIRE_HEADER_BYTES, NULL),
-                     0);
-    return size;
-}
-
-static const double CHANNELS[2][2][3][2] = {
-    {{{1, 2}, {3, 4}, {5, 6}}, {{7, 8}, {9, 10}, {11, 12}}},
-    {{{-1, -2}, {-3, -4}, {-5, -6}}, {{-7, -8}, {-9, -10}, {-11, -12}}}};
-static const double RADII[2][2] = {{0.1, 0.2}, {0.3, 0.4}};
-static const beamc_user USERS[2] = {
-    {.id = 7, .station = 1, .weight = 1, .noise_w = 1e-11},
-    {.id = 1ull << 40, .station = 0, .weight = 2, .noise_w = 2e-11, .min_rate_bps_hz = 0.5}};
-
-static beamc_csi example_csi(void)
-{
-    return (beamc_csi){.cluster = "c1",
-                       .station_count = 2,
-                       .antennas = 3,
-                       .users = USERS,
-                       .user_count = 2,
-                       .channels = &CHANNELS[0][0][0][0],
-                       .error_radius = &RADII[0][0],
-                       .deadline_us = 4000};
-}
-
-static uint64_t send_example(fake *f)
-{
-    const beamc_csi csi = example_csi();
-    uint64_t sequence = 0;
-    beamc_error err;
-    assert_int_equal(beamc_send_csi(f->client, &csi, &sequence, &err), BEAMC_OK);
-    fake_take(f, f->csi, BEAM_WIRE_CSI_UPDATE);
-    assert_true(f->header.sequence == sequence);
-    return sequence;
-}
+#include "client_fake.h"
 
 static void csi_arrives_as_it_was_given(void **state)
 {
     fake *f = *state;
-    assert_true(send_example(f) == 100);
+    assert_true(fake_send_example(f) == 100);
     const Beamd__CsiUpdate *m = (const Beamd__CsiUpdate *)f->message;
     assert_string_equal(f->header.cluster, "c1");
     assert_int_equal(m->deadline_us, 4000);
@@ -193,21 +28,21 @@ static void csi_arrives_as_it_was_given(void **state)
     double values[24];
     assert_int_equal(
         beam_wire_array_decode(m->subbands[0]->channels, "channels", shape, 3, values, NULL), 0);
-    assert_memory_equal(values, CHANNELS, sizeof CHANNELS);
-    assert_memory_equal(m->subbands[0]->error_radius, RADII, sizeof RADII);
-    assert_true(send_example(f) == 101);
+    assert_memory_equal(values, FAKE_CHANNELS, sizeof FAKE_CHANNELS);
+    assert_memory_equal(m->subbands[0]->error_radius, FAKE_RADII, sizeof FAKE_RADII);
+    assert_true(fake_send_example(f) == 101);
 }
 
 static void a_solution_comes_back_as_plain_numbers(void **state)
 {
     fake *f = *state;
-    const uint64_t sequence = send_example(f);
-    unsigned char frame[MESSAGE_BYTES];
-    const size_t size = solution_frame(frame, sequence);
+    const uint64_t sequence = fake_send_example(f);
+    unsigned char frame[FAKE_BYTES];
+    const size_t size = fake_golden_frame(frame, "solution", BEAM_WIRE_SOLUTION, "c1", sequence);
     fake_send_bytes(f, f->csi, frame, size);
     beamc_answer answer;
     beamc_error err;
-    assert_int_equal(beamc_await(f->client, sequence, PATIENCE_MS, &answer, &err), BEAMC_OK);
+    assert_int_equal(beamc_await(f->client, sequence, FAKE_PATIENCE_MS, &answer, &err), BEAMC_OK);
     assert_int_equal(answer.kind, BEAMC_ANSWER_SOLUTION);
     assert_string_equal(answer.cluster, "c1");
     const beamc_solution *s = answer.solution;
@@ -234,14 +69,14 @@ static void a_solution_comes_back_as_plain_numbers(void **state)
 static void answers_in_another_order_are_kept_for_receive(void **state)
 {
     fake *f = *state;
-    unsigned char frame[MESSAGE_BYTES];
+    unsigned char frame[FAKE_BYTES];
     beamc_answer answer;
     beamc_error err;
-    const uint64_t first = send_example(f), second = send_example(f);
+    const uint64_t first = fake_send_example(f), second = fake_send_example(f);
     fake_refuse(f, f->csi, first, BEAMD__ERROR_CODE__ERROR_SUPERSEDED);
-    const size_t size = solution_frame(frame, second);
+    const size_t size = fake_golden_frame(frame, "solution", BEAM_WIRE_SOLUTION, "c1", second);
     fake_send_bytes(f, f->csi, frame, size);
-    assert_int_equal(beamc_await(f->client, second, PATIENCE_MS, &answer, &err), BEAMC_OK);
+    assert_int_equal(beamc_await(f->client, second, FAKE_PATIENCE_MS, &answer, &err), BEAMC_OK);
     assert_true(answer.sequence == second);
     assert_int_equal(beamc_receive(f->client, 0, &answer, &err), BEAMC_OK);
     assert_int_equal(answer.kind, BEAMC_ANSWER_REFUSED);
@@ -255,12 +90,12 @@ static void more_answers_than_can_be_kept_are_counted(void **state)
     fake *f = *state;
     beamc_answer answer;
     beamc_error err;
-    const uint64_t sequence = send_example(f);
+    const uint64_t sequence = fake_send_example(f);
     for (uint64_t k = 0; k < 70; k++) {
         fake_ack(f, 1000 + k);
     }
     fake_ack(f, sequence);
-    assert_int_equal(beamc_await(f->client, sequence, PATIENCE_MS, &answer, &err), BEAMC_OK);
+    assert_int_equal(beamc_await(f->client, sequence, FAKE_PATIENCE_MS, &answer, &err), BEAMC_OK);
     assert_true(beamc_dropped(f->client) == 6);
     assert_int_equal(beamc_receive(f->client, 0, &answer, &err), BEAMC_OK);
     assert_true(answer.sequence == 1006); /* the oldest were dropped */
@@ -271,39 +106,41 @@ static void a_refusal_names_field_and_request(void **state)
     fake *f = *state;
     beamc_answer answer;
     beamc_error err;
-    const uint64_t sequence = send_example(f);
+    const uint64_t sequence = fake_send_example(f);
     fake_refuse(f, f->csi, sequence, BEAMD__ERROR_CODE__ERROR_INVALID);
-    assert_int_equal(beamc_await(f->client, sequence, PATIENCE_MS, &answer, &err), BEAMC_E_REFUSED);
+    assert_int_equal(beamc_await(f->client, sequence, FAKE_PATIENCE_MS, &answer, &err),
+                     BEAMC_E_REFUSED);
     assert_int_equal(err.code, BEAMC_E_REFUSED);
     assert_int_equal(err.refusal, BEAMC_REFUSAL_INVALID);
     assert_true(err.sequence == sequence);
     assert_string_equal(err.field, "users[1].noise_w");
     assert_string_equal(err.text, "must be above zero");
     /* the daemon could not read the header: sequence 0 */
-    const uint64_t next = send_example(f);
+    const uint64_t next = fake_send_example(f);
     fake_refuse(f, f->csi, 0, BEAMD__ERROR_CODE__ERROR_VERSION);
-    assert_int_equal(beamc_await(f->client, next, PATIENCE_MS, &answer, &err), BEAMC_E_REFUSED);
+    assert_int_equal(beamc_await(f->client, next, FAKE_PATIENCE_MS, &answer, &err),
+                     BEAMC_E_REFUSED);
     assert_int_equal(err.refusal, BEAMC_REFUSAL_VERSION);
 }
 
 static void hostile_answers_are_errors_and_the_client_lives_on(void **state)
 {
     fake *f = *state;
-    unsigned char frame[MESSAGE_BYTES];
+    unsigned char frame[FAKE_BYTES];
     beamc_answer answer;
     beamc_error err;
-    const uint64_t sequence = send_example(f);
+    const uint64_t sequence = fake_send_example(f);
     fake_send_bytes(f, f->csi, "no message of this protocol", 27);
-    assert_int_equal(beamc_receive(f->client, PATIENCE_MS, &answer, &err), BEAMC_E_PROTOCOL);
-    const size_t size = solution_frame(frame, sequence);
+    assert_int_equal(beamc_receive(f->client, FAKE_PATIENCE_MS, &answer, &err), BEAMC_E_PROTOCOL);
+    const size_t size = fake_golden_frame(frame, "solution", BEAM_WIRE_SOLUTION, "c1", sequence);
     for (size_t cut = BEAM_WIRE_HEADER_BYTES; cut < size; cut += 7) { /* with an honest length */
-        unsigned char copy[MESSAGE_BYTES];
+        unsigned char copy[FAKE_BYTES];
         memcpy(copy, frame, size);
         assert_int_equal(beam_wire_header_encode(copy, BEAM_WIRE_SOLUTION, "c1", sequence,
                                                  cut - BEAM_WIRE_HEADER_BYTES, NULL),
                          0);
         fake_send_bytes(f, f->csi, copy, cut);
-        const beamc_code code = beamc_receive(f->client, PATIENCE_MS, &answer, &err);
+        const beamc_code code = beamc_receive(f->client, FAKE_PATIENCE_MS, &answer, &err);
         assert_true(code == BEAMC_OK || code == BEAMC_E_PROTOCOL);
         if (code == BEAMC_OK) { /* the end that is cut holds only numbers that may be absent */
             assert_int_equal(answer.kind, BEAMC_ANSWER_SOLUTION);
@@ -318,10 +155,10 @@ static void hostile_answers_are_errors_and_the_client_lives_on(void **state)
     }
     memset(frame + at + 12, 0xff, 4);
     fake_send_bytes(f, f->csi, frame, size);
-    assert_int_equal(beamc_receive(f->client, PATIENCE_MS, &answer, &err), BEAMC_E_PROTOCOL);
+    assert_int_equal(beamc_receive(f->client, FAKE_PATIENCE_MS, &answer, &err), BEAMC_E_PROTOCOL);
     assert_string_equal(err.field, "beams[0][1]");
     fake_ack(f, sequence);
-    assert_int_equal(beamc_receive(f->client, PATIENCE_MS, &answer, &err), BEAMC_OK);
+    assert_int_equal(beamc_receive(f->client, FAKE_PATIENCE_MS, &answer, &err), BEAMC_OK);
     assert_int_equal(answer.kind, BEAMC_ANSWER_ACK);
 }
 
@@ -360,8 +197,8 @@ static void a_late_answer_is_not_taken_for_the_next_one(void **state)
     u.u2 = 1.0;
     fake_answer(f, f->control, BEAM_WIRE_PREFERENCE_REPLY, "c1", f->header.sequence + 1,
                 &reply.base);
-    assert_int_equal(beamc_preference_set(f->client, "c1", 0.0, PATIENCE_MS, &preference, &err),
-                     BEAMC_OK);
+    assert_int_equal(
+        beamc_preference_set(f->client, "c1", 0.0, FAKE_PATIENCE_MS, &preference, &err), BEAMC_OK);
     assert_true(preference.tradeoff == 0.0);
     fake_take(f, f->control, BEAM_WIRE_PREFERENCE_SET);
     const Beamd__PreferenceSet *m = (const Beamd__PreferenceSet *)f->message;
@@ -371,14 +208,14 @@ static void a_late_answer_is_not_taken_for_the_next_one(void **state)
 static void published_solutions_reach_only_their_subscribers(void **state)
 {
     fake *f = *state;
-    unsigned char frame[MESSAGE_BYTES], topic[64];
+    unsigned char frame[FAKE_BYTES], topic[64];
     beamc_answer answer;
     beamc_error err;
     assert_int_equal(beamc_fd(f->client), -1);
     assert_int_equal(beamc_subscribe(f->client, "c1", &err), BEAMC_OK);
     assert_int_equal(zmq_recv(f->beams, topic, sizeof topic, 0), 4); /* 1, "c1", 0 */
     assert_memory_equal(topic, "\1c1\0", 4);
-    const size_t size = solution_frame(frame, 9);
+    const size_t size = fake_golden_frame(frame, "solution", BEAM_WIRE_SOLUTION, "c1", 9);
     zmq_send(f->beams, "c10\0", 4, ZMQ_SNDMORE);
     zmq_send(f->beams, frame, size, 0);
     zmq_send(f->beams, "c1\0", 3, ZMQ_SNDMORE);
@@ -390,7 +227,7 @@ static void published_solutions_reach_only_their_subscribers(void **state)
     for (int turn = 0; turn < 50 && code == BEAMC_E_TIMEOUT; turn++) {
         code = beamc_receive(f->client, 0, &answer, &err);
         if (code == BEAMC_E_TIMEOUT) {
-            assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+            assert_int_equal(poll(&fd, 1, FAKE_PATIENCE_MS), 1);
         }
     }
     assert_int_equal(code, BEAMC_OK);
@@ -403,13 +240,13 @@ static void wrong_calls_are_refused_before_they_are_sent(void **state)
 {
     fake *f = *state;
     beamc_error err;
-    beamc_csi csi = example_csi();
+    beamc_csi csi = fake_example_csi();
     csi.cluster = "not an id";
     assert_int_equal(beamc_send_csi(f->client, &csi, NULL, &err), BEAMC_E_ARGUMENT);
-    csi = example_csi();
+    csi = fake_example_csi();
     csi.user_count = 129;
     assert_int_equal(beamc_send_csi(f->client, &csi, NULL, &err), BEAMC_E_ARGUMENT);
-    csi = example_csi();
+    csi = fake_example_csi();
     csi.channels = NULL;
     assert_int_equal(beamc_send_join(f->client, &csi, NULL, &err), BEAMC_E_ARGUMENT);
     assert_int_equal(beamc_send_csi(NULL, &csi, NULL, NULL), BEAMC_E_ARGUMENT);
@@ -441,8 +278,6 @@ static void every_code_has_its_words(void **state)
     assert_true((int)BEAMC_REFUSAL_DRAINING == (int)BEAMD__ERROR_CODE__ERROR_DRAINING);
     assert_true((int)BEAMC_REFUSAL_SUPERSEDED == (int)BEAMD__ERROR_CODE__ERROR_SUPERSEDED);
 }
-
-#define WITH_DAEMON(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

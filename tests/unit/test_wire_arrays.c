@@ -288,6 +288,27 @@ static void numbers_at_the_edges_survive_fixed_point(void **state)
     assert_int_equal(beam_wire_complex_bytes(BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_INT16, 0, 5), 20);
 }
 
+/* The one in docs/wire.md. */
+static void the_documented_block_is_read_as_documented(void **state)
+{
+    (void)state;
+    unsigned char data[28] = {0x03, 0x7f, 0x80, 0x40};
+    double out[24];
+    uint32_t count = 12;
+    Beamd__ComplexArray a = array_of(data, &count);
+    a.element = BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_BFP;
+    a.order = BEAMD__ARRAY_ORDER__ORDER_LAST_FASTEST;
+    a.scale = 0.5;
+    a.bits = 9;
+    a.block = BEAM_WIRE_BFP_BLOCK;
+    a.data.len = sizeof data;
+    assert_int_equal(beam_wire_array_decode(&a, "a", &count, 1, out, NULL), 0);
+    assert_true(out[0] == 2040 * 0.5 && out[1] == 8 * 0.5 && out[2] == 0);
+    data[1] = 0xff; /* the sign of the first mantissa: 255 becomes -1 */
+    assert_int_equal(beam_wire_array_decode(&a, "a", &count, 1, out, NULL), 0);
+    assert_true(out[0] == -8 * 0.5 && out[1] == 8 * 0.5);
+}
+
 static void assert_array_refused(const Beamd__ComplexArray *a, const char *field)
 {
     double out[2 * 13];
@@ -363,6 +384,7 @@ int main(void)
         cmocka_unit_test(fixed_point_is_that_of_an_independent_encoder),
         cmocka_unit_test(fixed_point_rounds_as_promised),
         cmocka_unit_test(numbers_at_the_edges_survive_fixed_point),
+        cmocka_unit_test(the_documented_block_is_read_as_documented),
         cmocka_unit_test(wrong_fixed_point_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,11 +74,16 @@ typedef struct beamc_options {
     const char *beams_endpoint;
     const char *control_endpoint;
     const char *telemetry_endpoint;
-    const char *runtime_dir;  /* for endpoints that are NULL; NULL: as beamd chooses it */
-    int send_timeout_ms;      /* longest wait for somebody to listen; default 1000 */
-    int linger_ms;            /* for unsent messages at close; default 0 */
-    int high_water;           /* messages queued per socket; default 64 */
-    size_t max_message_bytes; /* default and most: 9 MiB */
+    const char *runtime_dir; /* for endpoints that are NULL; NULL: as beamd chooses it */
+    /* CURVE, for tcp endpoints of a daemon with keys (ipc needs none): each is 40 characters Z85 or
+     * "file:PATH" of a file that `beamctl keygen` made. NULL all three: none. */
+    const char *curve_server_key; /* the daemon's public key; file: server.key */
+    const char *curve_secret_key; /* file: NAME.key_secret, which nobody else may read */
+    const char *curve_public_key; /* NULL: made from the secret one */
+    int send_timeout_ms;          /* longest wait for somebody to listen; default 1000 */
+    int linger_ms;                /* for unsent messages at close; default 0 */
+    int high_water;               /* messages queued per socket; default 64 */
+    size_t max_message_bytes;     /* default and most: 9 MiB */
     uint64_t
         first_sequence; /* 0: microseconds since 1970, so that a restarted client is not stale */
 } beamc_options;

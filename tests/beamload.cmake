@@ -1,0 +1,11 @@
+# The load generator: its parts, its judgement of a peer that errs, and itself against a real daemon.
+if(TARGET beamload_parts)
+  foreach(test IN ITEMS test_beamload test_beamload_peer)
+    beam_add_test(${test} SOURCES unit/${test}.c LIBS beamload_parts LABELS unit)
+  endforeach()
+endif()
+if(TARGET beamload AND TARGET beamd)
+  add_test(NAME test_beamload_daemon COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/system/test_beamload.sh $<TARGET_FILE:beamd>
+                                             $<TARGET_FILE:beamload>)
+  set_tests_properties(test_beamload_daemon PROPERTIES LABELS "system" TIMEOUT 300)
+endif()
