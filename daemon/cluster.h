@@ -262,8 +262,8 @@ void beamd_cluster_take_refresh(beamd_cluster *self, uint64_t now_ns);
 
 /* In place of a task that will not come back: new memory of the same size, lost->cluster becomes
  * NULL and `lost` is the caller's, to be freed with beamd_task_destroy when its thread is back.
- * -1: there is no memory, and the cluster has one task less (the last one takes its place; without
- * any, or without a spare, it is as before: the lost one stays and cannot be used yet). */
+ * -1: there is no memory, or it is none of its own; nothing has changed, and the lost one can be
+ * used again once its thread is back. */
 int beamd_cluster_replace_task(beamd_cluster *self, beamd_task *lost, beam_wire_error *err);
 
 /* The engine's error as one of the wire. */
