@@ -41,7 +41,8 @@ bool beamd_health_end(beamd_backend_health *self, uint64_t now_ns, bool failed,
             self->wait_ns = 0;
             self->transitions++;
         }
-        return recovered; /* batches given out before it failed prove nothing while it is left alone */
+        return recovered; /* batches given out before it failed prove nothing while it is left alone
+                           */
     }
     self->failures++;
     self->failures_in_row++;

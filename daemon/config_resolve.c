@@ -252,8 +252,8 @@ static bool check_endpoints(const beamd_config *config, beamd_config_error *err)
 bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
 {
     if (!choose_runtime_dir(config, err) || !choose_state_dir(config, err) ||
-        !fill_endpoints(config, err) ||
-        !check_realtime(config, err) || !check_several(config, err)) {
+        !fill_endpoints(config, err) || !check_realtime(config, err) ||
+        !check_several(config, err)) {
         return false;
     }
     if (config->workers == 0) {

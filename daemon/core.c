@@ -25,8 +25,8 @@ static bool take_memory(beamd_core *self)
     self->out = malloc(self->out_capacity);
     self->rescue_batch = beamd_core_new_batch();
     self->offsets = beamd_clock_offset_create(BEAMD_SENDERS_MAX, self->started_ns);
-    if (!self->clusters || !self->open || !self->status || !self->status_room ||
-        !self->status_at || !self->arena_memory || !self->out || !self->rescue_batch || !self->offsets) {
+    if (!self->clusters || !self->open || !self->status || !self->status_room || !self->status_at ||
+        !self->arena_memory || !self->out || !self->rescue_batch || !self->offsets) {
         return false;
     }
     for (long long k = 0; k < config->workers; k++) {
@@ -51,7 +51,8 @@ beamd_core *beamd_core_create(const beamd_config *config, const beamd_actions *a
     self->act = *actions;
     self->started_ns = self->now_ns = now_ns;
     atomic_init(&self->abandon, false);
-    if (!take_memory(self)) {
+    char why[256];
+    if (!beamd_faults_parse(config->fault, &self->faults, why, sizeof why) || !take_memory(self)) {
         beamd_core_destroy(&self);
     }
     return self;
@@ -63,6 +64,16 @@ static void free_batch(beamd_batch *batch)
         beamd_batch_free_rooms(batch);
         free(batch);
     }
+}
+
+static void config_changed(beamd_core *self)
+{
+    beamd_faults fresh;
+    char why[256];
+    if (beamd_faults_parse(self->config->fault, &fresh, why, sizeof why)) {
+        self->faults = fresh; /* else: cannot be, the configuration was checked */
+    }
+    beamd_core_reread_model(self);
 }
 
 void beamd_core_destroy(beamd_core **core)
@@ -199,9 +210,11 @@ static bool message_readable(beamd_core *self, beamd_call *call, const beamd_eve
 
 static void take_message(beamd_core *self, const beamd_event *event)
 {
-    beamd_call call = {
-        .channel = event->channel, .peer = event->peer, .frame = event->frame,
-        .frame_bytes = event->bytes, .now_ns = self->now_ns};
+    beamd_call call = {.channel = event->channel,
+                       .peer = event->peer,
+                       .frame = event->frame,
+                       .frame_bytes = event->bytes,
+                       .now_ns = self->now_ns};
     beam_wire_error err;
     ProtobufCMessage *message = NULL;
     self->messages_received++;
@@ -213,8 +226,8 @@ static void take_message(beamd_core *self, const beamd_event *event)
         return;
     }
     beam_wire_arena_reset(&self->arena);
-    const int unpacked = beam_wire_unpack(&call.header, &message, &self->arena, event->frame,
-                                          event->bytes, &err);
+    const int unpacked =
+        beam_wire_unpack(&call.header, &message, &self->arena, event->frame, event->bytes, &err);
     self->metrics.requests[call.header.type < BEAMD_REQUEST_TYPES ? call.header.type : 0]++;
     if (unpacked < 0) {
         beamd_core_refuse(self, &call, &err);
@@ -253,8 +266,8 @@ static void repeat(beamd_core *self, beamd_cluster *c)
     }
 }
 
-/* The last solutions that match are published again. All subscribers get to see that: of one cluster
- * there is one in REPEAT_NS for everybody who came meanwhile. */
+/* The last solutions that match are published again. All subscribers get to see that: of one
+ * cluster there is one in REPEAT_NS for everybody who came meanwhile. */
 static void take_subscription(beamd_core *self, const void *prefix, size_t bytes)
 {
     for (unsigned i = 0; i < self->count; i++) {
@@ -287,7 +300,7 @@ static void abandon(beamd_core *self)
                    "the daemon is stopping and the time for it is over");
     atomic_store_explicit(&self->abandon, true, memory_order_relaxed);
     for (unsigned i = 0; i < self->count; i++) {
-        beamd_core_refuse_all(self, self->clusters[i], &err);
+        beamd_core_refuse_waiting(self, self->clusters[i], &err);
     }
 }
 
@@ -322,8 +335,8 @@ static void take_event(beamd_core *self, const beamd_event *event)
     case BEAMD_EVENT_ABANDON:
         abandon(self);
         break;
-    case BEAMD_EVENT_MODEL:
-        beamd_core_reread_model(self);
+    case BEAMD_EVENT_CONFIG:
+        config_changed(self);
         break;
     case BEAMD_EVENT_TIME:
         break;

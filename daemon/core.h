@@ -1,7 +1,8 @@
 /* The daemon without its sockets, threads and clock: step(core, now, event) -> actions. Events are
- * messages, subscriptions, finished jobs and the passing of time; actions go out through a struct of
- * functions, and the time at which the core wants to be called again is returned. Single-threaded.
- * The real loop (service*.c) drives it, and so does a simulator with its own clock (tests/sim). */
+ * messages, subscriptions, finished jobs and the passing of time; actions go out through a struct
+ * of functions, and the time at which the core wants to be called again is returned.
+ * Single-threaded. The real loop (service*.c) drives it, and so does a simulator with its own clock
+ * (tests/sim). */
 #ifndef BEAMD_CORE_H
 #define BEAMD_CORE_H
 
@@ -39,7 +40,7 @@ typedef enum beamd_event_kind {
     BEAMD_EVENT_TIME = 3,       /* the time that a step returned has come; harmless at any other */
     BEAMD_EVENT_DRAIN = 4,      /* updates are refused from now on; what was accepted is answered */
     BEAMD_EVENT_ABANDON = 5,    /* gives up: waiting requests are refused, jobs told to end */
-    BEAMD_EVENT_MODEL = 6       /* reads the configured model again */
+    BEAMD_EVENT_CONFIG = 6      /* the configuration was read again: so is the model's file */
 } beamd_event_kind;
 
 typedef struct beamd_event {

@@ -164,7 +164,8 @@ static Beamd__Solution *put_solution(messages *m, beamd_answer *a, Beamd__Servic
     return s;
 }
 
-/* What there is for a problem of the active request, and how much was done for it. NULL: nothing. */
+/* What there is for a problem of the active request, and how much was done for it. NULL: nothing.
+ */
 static beamd_answer *best_there_is(const beamd_cluster *c, int band, int preference,
                                    Beamd__Service *service)
 {
@@ -342,8 +343,8 @@ static Beamd__Backend least_backend(const Beamd__SolutionSet *set)
 static void count_request(beamd_core *self, beamd_cluster *c, const Beamd__SolutionSet *set,
                           const Beamd__Latency *l)
 {
-    const uint64_t total_ns = l->received_to_queued_ns + l->queued_to_solve_ns + l->solve_ns +
-                              l->solve_to_sent_ns;
+    const uint64_t total_ns =
+        l->received_to_queued_ns + l->queued_to_solve_ns + l->solve_ns + l->solve_to_sent_ns;
     c->solutions++;
     c->by_service[(unsigned)set->service % BEAMD_SERVICES]++;
     c->last_sent_ns = l->received_monotonic_ns + total_ns;

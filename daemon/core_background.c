@@ -93,7 +93,8 @@ void beamd_core_refresh_done(beamd_core *self, beamd_refresh_job *job)
     c->changed++;
 }
 
-/* --- A whole front on demand -------------------------------------------------------------------- */
+/* --- A whole front on demand --------------------------------------------------------------------
+ */
 
 void beamd_core_front(beamd_core *self, const beamd_call *call, const Beamd__FrontRequest *message)
 {

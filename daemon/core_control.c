@@ -9,9 +9,8 @@
 #include "log.h"
 
 /* The last writer wins; each change says who it was. */
-__attribute__((format(printf, 3, 4))) static void audit(beamd_core *self,
-                                                        const beamd_call *call, const char *format,
-                                                        ...)
+__attribute__((format(printf, 3, 4))) static void audit(beamd_core *self, const beamd_call *call,
+                                                        const char *format, ...)
 {
     self->metrics.audited++;
     char what[256];
@@ -61,9 +60,9 @@ static int change_named(beamd_core *self, const beamd_call *call, beamd_cluster 
     const size_t before = cluster->bytes;
     const beamd_cluster_limits limits = beamd_core_limits(self, cluster->bytes);
     const int changed =
-        message->remove ? beamd_cluster_remove_preference(cluster, message->name, err)
-                        : beamd_cluster_name_preference(cluster, message->name, tradeoff, &limits,
-                                                        err);
+        message->remove
+            ? beamd_cluster_remove_preference(cluster, message->name, err)
+            : beamd_cluster_name_preference(cluster, message->name, tradeoff, &limits, err);
     self->bytes = self->bytes - before + cluster->bytes;
     if (changed == 0 && message->remove) {
         audit(self, call, "%s removed", message->name);

@@ -8,7 +8,7 @@
 
 enum {
     BEAMD_SENDERS_MAX = 1024, /* whose clocks are followed */
-    BEAMD_LOST_MAX = 8, /* threads given up that have not come back */
+    BEAMD_LOST_MAX = 8,       /* threads given up that have not come back */
     BEAMD_BATCHES_MAX = 64 + BEAMD_LOST_MAX
 };
 
@@ -23,7 +23,7 @@ struct beamd_core {
     beamd_actions act;
     beamd_metrics metrics;
     uint64_t started_ns;
-    uint64_t now_ns; /* of the step under way */
+    uint64_t now_ns;          /* of the step under way */
     beamd_cluster **clusters; /* sorted by id */
     unsigned count;
     beamd_cluster **open; /* with a request, sorted by its deadline */
@@ -42,7 +42,8 @@ struct beamd_core {
     char front_cluster[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
     uint64_t ticket; /* of the last request activated */
     beamd_clock_offset *offsets;
-    beamd_model *model; /* NULL: none */
+    beamd_faults faults; /* of tests: read from the configuration, checked with it */
+    beamd_model *model;  /* NULL: none */
     uint64_t model_takes;
     beamd_model_job reading;
     bool is_reading, reread;   /* reread: the configured one, after that under way */
@@ -110,6 +111,9 @@ void beamd_core_make_due(beamd_core *self, beamd_cluster *cluster, uint64_t now_
 void beamd_core_remove(beamd_core *self, beamd_cluster *cluster, const char *why);
 /* Ends the active request with what is there; the next one follows. */
 void beamd_core_finish(beamd_core *self, beamd_cluster *cluster);
+/* Those that no thread works on. */
+void beamd_core_refuse_waiting(beamd_core *self, beamd_cluster *cluster,
+                               const beam_wire_error *err);
 void beamd_core_refuse_all(beamd_core *self, beamd_cluster *cluster, const beam_wire_error *err);
 /* Frees a cluster that is gone when nothing of it is under way any more. */
 void beamd_core_forget(beamd_core *self, beamd_cluster *cluster);

@@ -123,8 +123,7 @@ void beamd_core_enqueue(beamd_core *self, beamd_cluster *c, const beamd_request 
     if (c->active.present && c->pending_count == BEAMD_PENDING_MAX) {
         beam_wire_error err;
         beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_BUSY, "subbands",
-                       "kept; %d updates of other subbands are waiting already",
-                       BEAMD_PENDING_MAX);
+                       "kept; %d updates of other subbands are waiting already", BEAMD_PENDING_MAX);
         beamd_core_refuse_request(self, c, request, &err);
         return;
     }
@@ -185,6 +184,19 @@ void beamd_core_finish(beamd_core *self, beamd_cluster *c)
     }
     deactivate(self, c);
     activate_next(self, c);
+}
+
+void beamd_core_refuse_waiting(beamd_core *self, beamd_cluster *c, const beam_wire_error *err)
+{
+    for (int k = 0; k < c->pending_count; k++) {
+        beamd_core_refuse_request(self, c, &c->pending[k], err);
+    }
+    c->pending_count = 0;
+    if (c->active.present && c->under_way == 0) {
+        const beamd_request request = c->active;
+        deactivate(self, c);
+        beamd_core_refuse_request(self, c, &request, err);
+    }
 }
 
 void beamd_core_refuse_all(beamd_core *self, beamd_cluster *c, const beam_wire_error *err)
@@ -270,7 +282,8 @@ uint64_t beamd_core_queue_next_ns(const beamd_core *self)
     uint64_t next_ns = UINT64_MAX;
     for (unsigned k = 0; k < self->open_count; k++) {
         const uint64_t hold_ns = beamd_core_hold_at_ns(self, self->open[k]);
-        const uint64_t at_ns = hold_ns > self->now_ns ? hold_ns : last_moment_ns(self, self->open[k]);
+        const uint64_t at_ns =
+            hold_ns > self->now_ns ? hold_ns : last_moment_ns(self, self->open[k]);
         next_ns = at_ns < next_ns ? at_ns : next_ns;
         if (hold_ns > self->now_ns) {
             break; /* sorted */

@@ -54,7 +54,7 @@ beamd_cluster *beamd_core_find_or_refuse(beamd_core *self, const beamd_call *cal
     beamd_cluster *cluster = beamd_core_find(self, call->header.cluster);
     if (!cluster) {
         beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_UNKNOWN_CLUSTER, "cluster",
-               "no such cluster is registered");
+                               "no such cluster is registered");
     }
     return cluster;
 }
@@ -111,8 +111,7 @@ static void handle_register(beamd_core *self, const beamd_call *call,
     }
     const beamd_cluster_limits limits = beamd_core_limits(self, old ? old->bytes : 0);
     beam_wire_error err;
-    beamd_cluster *cluster =
-        beamd_cluster_create(call->header.cluster, message, &limits, &err);
+    beamd_cluster *cluster = beamd_cluster_create(call->header.cluster, message, &limits, &err);
     if (!cluster) {
         beamd_core_refuse(self, call, &err);
         return;

@@ -84,6 +84,7 @@ static void begin_batch(beamd_core *self, beamd_batch *batch, beamd_crew crew, b
     batch->problems = 0;
     batch->deadline_ns = 0;
     batch->failed = false;
+    memcpy(batch->faults.of, self->faults.of, sizeof batch->faults.of); /* its draws run on */
 }
 
 static int problems_of(const beamd_cluster *c, int bands)
@@ -158,8 +159,7 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const beamd_clu
         waiting += has_open(self->open[k]);
     }
     unsigned share = (waiting + free_threads) / (free_threads ? free_threads : 1);
-    double expected_ns =
-        beamd_core_expect_ns(first, effort, (double)batch->problems);
+    double expected_ns = beamd_core_expect_ns(first, effort, (double)batch->problems);
     for (unsigned k = 0; k < self->open_count && share > 0; k++) {
         beamd_cluster *c = self->open[k];
         if (c == first || !has_open(c) || !same_sizes(&c->max, &first->max) || !free_task(c)) {
@@ -167,10 +167,9 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const beamd_clu
         }
         const int problems = problems_of(c, next_bands(c, free_task(c)));
         const double more_ns = beamd_core_expect_ns(c, effort, problems);
-        const bool same_way =
-            beamd_core_excluded(self, c) == batch->task[0]->excluded &&
-            beamd_core_expect_ns(c, effort, 1) <=
-                (double)less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        const bool same_way = beamd_core_excluded(self, c) == batch->task[0]->excluded &&
+                              beamd_core_expect_ns(c, effort, 1) <=
+                                  (double)less(beamd_core_stop_at_ns(self, c), self->now_ns);
         if (!same_way || batch->tasks == BEAMD_BATCH_TASKS ||
             batch->problems + (unsigned)problems > batch_max ||
             expected_ns + more_ns > (double)left_ns) {
@@ -389,8 +388,7 @@ static void learn(beamd_core *self, const beamd_batch *batch)
     if (batch->problems == 0 || batch->end_ns < batch->start_ns) {
         return;
     }
-    const double each_ns =
-        (double)(batch->checked_ns - batch->start_ns) / (double)batch->problems;
+    const double each_ns = (double)(batch->checked_ns - batch->start_ns) / (double)batch->problems;
     beamd_backend_health *backend = &self->backend[batch->backend];
     backend->service_ns += backend->service_ns > 0 ? (each_ns - backend->service_ns) / 16 : each_ns;
     for (unsigned k = 0; k < batch->tasks; k++) {
@@ -408,21 +406,22 @@ static void learn(beamd_core *self, const beamd_batch *batch)
 static void end_health(beamd_core *self, beamd_batch *batch, bool lost)
 {
     const beamd_config *config = self->config;
-    const beamd_health_rule rule = {
-        .failures = (unsigned)config->backend_failures,
-        .wait_ns = (uint64_t)config->backend_retry_ms * 1000000u,
-        .wait_max_ns = (uint64_t)config->backend_retry_max_ms * 1000000u};
+    const beamd_health_rule rule = {.failures = (unsigned)config->backend_failures,
+                                    .wait_ns = (uint64_t)config->backend_retry_ms * 1000000u,
+                                    .wait_max_ns =
+                                        (uint64_t)config->backend_retry_max_ms * 1000000u};
     beamd_backend_health *backend = &self->backend[batch->backend];
     /* slow: given out when there was time enough by its own measure, back after the deadline */
     const bool slow = self->now_ns > batch->deadline_ns;
     const beamd_health before = backend->health;
-    const bool changed = beamd_health_end(backend, self->now_ns, lost || slow || batch->failed, &rule);
+    const bool changed =
+        beamd_health_end(backend, self->now_ns, lost || slow || batch->failed, &rule);
     note_health(self, batch->backend, before);
     if (changed) {
         BEAMD_LOG(backend->health == BEAMD_HEALTH_GOOD ? BEAMD_LOG_NOTICE : BEAMD_LOG_WARNING,
                   "event=backend backend=%d health=%s failures=%llu why=%s", (int)batch->backend,
                   beamd_health_text(backend->health), (unsigned long long)backend->failures,
-                  lost           ? "hung"
+                  lost            ? "hung"
                   : batch->failed ? "failed"
                   : slow          ? "slow"
                                   : "recovered");
@@ -470,7 +469,8 @@ void beamd_core_batch_done(beamd_core *self, beamd_batch *batch)
     }
 }
 
-/* --- Rescue: what a thread does not bring back in time is checked by another ------------------- */
+/* --- Rescue: what a thread does not bring back in time is checked by another -------------------
+ */
 
 static bool wants_rescue(const beamd_core *self, const beamd_cluster *c)
 {
@@ -515,7 +515,8 @@ static void rescue_time(beamd_core *self)
     }
 }
 
-/* --- Threads that do not come back ------------------------------------------------------------- */
+/* --- Threads that do not come back -------------------------------------------------------------
+ */
 
 static uint64_t lost_at_ns(const beamd_core *self, const beamd_batch *batch)
 {

@@ -38,8 +38,8 @@ static void take_worse(worst *w, const beamd_answer *a)
     }
     for (int l = 0; l < a->stations; l++) {
         const double slack_w = a->station_power_w[l] - q->station_power_w[l];
-        w->power_slack_w = (!w->solved && l == 0) || slack_w < w->power_slack_w ? slack_w
-                                                                               : w->power_slack_w;
+        w->power_slack_w =
+            (!w->solved && l == 0) || slack_w < w->power_slack_w ? slack_w : w->power_slack_w;
     }
     w->shortfall_bps_hz = fmax(w->shortfall_bps_hz, q->shortfall_bps_hz);
     if ((unsigned)q->users_below_floor > w->users_below_floor) {
@@ -124,8 +124,7 @@ static size_t fill_some(beamd_core *self, uint64_t now_ns, size_t most)
 {
     unsigned i = 0;
     for (; i < self->count && i < most; i++) {
-        fill_cluster(self, self->clusters[i], now_ns, &self->status[i],
-                     &self->status_room[i]);
+        fill_cluster(self, self->clusters[i], now_ns, &self->status[i], &self->status_room[i]);
         self->status_at[i] = &self->status[i];
     }
     return i;

@@ -67,9 +67,8 @@ static bool read_fresh(beamd_service *self, beamd_config *fresh, beamd_config_er
 static bool take_keys(beamd_service *self, const char *curve_dir, bool check_only,
                       beamd_config_error *err)
 {
-    return check_only
-               ? beamd_zap_check(self->zap, curve_dir, err->text, sizeof err->text)
-               : beamd_zap_reload(self->zap, curve_dir, err->text, sizeof err->text);
+    return check_only ? beamd_zap_check(self->zap, curve_dir, err->text, sizeof err->text)
+                      : beamd_zap_reload(self->zap, curve_dir, err->text, sizeof err->text);
 }
 
 /* All of it is taken over, or nothing. What changed goes to `room` and to the log. */
@@ -96,8 +95,8 @@ static bool take_over(beamd_service *self, bool check_only, reply_room *room,
     const char *first = "";
     const int fixed = beamd_config_reload(&self->config, &fresh, &first);
     beamd_log_setup(beamd_service_log_level(&self->config), (unsigned)self->config.log_per_second);
-    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reloaded need_restart=%d first=%s changed=%zu",
-              fixed, first, room->changes);
+    BEAMD_LOG(BEAMD_LOG_NOTICE, "event=reloaded need_restart=%d first=%s changed=%zu", fixed, first,
+              room->changes);
     self->reread_wanted = true;
     return true;
 }

@@ -63,7 +63,7 @@ static void reload(void *arg)
 static void wake(void *arg)
 {
     beamd_service *self = arg;
-    const beamd_event model = {.kind = BEAMD_EVENT_MODEL};
+    const beamd_event model = {.kind = BEAMD_EVENT_CONFIG};
     beamd_event event = {.kind = self->drain_wanted ? BEAMD_EVENT_DRAIN : BEAMD_EVENT_TIME};
     self->drain_wanted = false;
     if (self->reread_wanted) {

@@ -67,7 +67,8 @@ bool beamd_service_telemetry_start(beamd_service *self, char *why, size_t size)
     if (!self->telemetry_socket) {
         return true; /* off */
     }
-    self->telemetry = beamd_telemetry_create((size_t)self->config.metrics_clusters, beamd_clock_ns());
+    self->telemetry =
+        beamd_telemetry_create((size_t)self->config.metrics_clusters, beamd_clock_ns());
     self->telemetry_timer =
         beamd_watch_timer(self->loop, (unsigned)self->config.telemetry_ms, 0, publish, self);
     if (!self->telemetry || !self->telemetry_timer) {

@@ -42,8 +42,8 @@ static bool start_pool(beamd_service *self, beamd_crew crew, beamd_pool_options 
     if (!self->pool[crew]) {
         return false;
     }
-    self->done[crew] = beamd_watch_io(self->loop, beamd_pool_fd(self->pool[crew]), BEAMD_READ,
-                                      jobs_event, self);
+    self->done[crew] =
+        beamd_watch_io(self->loop, beamd_pool_fd(self->pool[crew]), BEAMD_READ, jobs_event, self);
     if (!self->done[crew]) {
         snprintf(why, size, "out of memory");
     }
@@ -53,9 +53,8 @@ static bool start_pool(beamd_service *self, beamd_crew crew, beamd_pool_options 
 bool beamd_pools_start(beamd_service *self, char *why, size_t size)
 {
     const beamd_config *config = &self->config;
-    const beamd_pool_options solve = {.name = "solve",
-                                      .threads = (unsigned)config->workers,
-                                      .spin_us = &config->spin_us};
+    const beamd_pool_options solve = {
+        .name = "solve", .threads = (unsigned)config->workers, .spin_us = &config->spin_us};
     const beamd_pool_options rescue = {.name = "rescue", .threads = 1};
     const beamd_pool_options background = {
         .name = "refresh", .threads = 1, .niceness = BACKGROUND_NICENESS};

@@ -255,9 +255,9 @@ void deliver(world *w, char peer, unsigned type, const char *cluster, uint64_t s
     static unsigned char frame[FRAME_BYTES];
     size_t bytes = 0;
     beam_wire_error err;
-    const bool control =
-        type == BEAM_WIRE_PREFERENCE_SET || type == BEAM_WIRE_PREFERENCE_GET ||
-        type == BEAM_WIRE_STATUS_REQUEST || (type >= BEAM_WIRE_MODEL_GET && type < BEAM_WIRE_ACK);
+    const bool control = type == BEAM_WIRE_PREFERENCE_SET || type == BEAM_WIRE_PREFERENCE_GET ||
+                         type == BEAM_WIRE_STATUS_REQUEST ||
+                         (type >= BEAM_WIRE_MODEL_GET && type < BEAM_WIRE_ACK);
     assert_int_equal(
         beam_wire_pack(type, cluster, sequence, message, frame, sizeof frame, &bytes, &err), 0);
     const beamd_event event = {

@@ -321,11 +321,11 @@ static void named_preferences_are_answered_together(void **state)
     Beamd__Preference u = BEAMD__PREFERENCE__INIT;
     set.preference = &u;
     u.u1 = u.u2 = 1;
-    set.name = (char *)(uintptr_t)"balanced";
+    set.name = (char *)(uintptr_t) "balanced";
     deliver(w, 'o', BEAM_WIRE_PREFERENCE_SET, "c", 1, &set.base);
     assert_int_equal(last(w)->type, BEAM_WIRE_PREFERENCE_REPLY);
     u.u2 = 0.1;
-    set.name = (char *)(uintptr_t)"locate";
+    set.name = (char *)(uintptr_t) "locate";
     deliver(w, 'o', BEAM_WIRE_PREFERENCE_SET, "c", 2, &set.base);
     deliver_csi(w, 'a', "c", scene, 1, 0);
     w->count = 0;
@@ -339,7 +339,7 @@ static void named_preferences_are_answered_together(void **state)
     w->count = 0;
     finish_one(w);
     assert_int_equal(w->log[0].solutions, 1);
-    set.name = (char *)(uintptr_t)"no such";
+    set.name = (char *)(uintptr_t) "no such";
     deliver(w, 'o', BEAM_WIRE_PREFERENCE_SET, "c", 4, &set.base);
     assert_int_equal(last(w)->code, BEAMD__ERROR_CODE__ERROR_INVALID);
     world_free(w);

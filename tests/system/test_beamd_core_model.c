@@ -98,7 +98,7 @@ static void a_model_without_room_leaves_the_solver(void **state)
     assert_int_equal(last(w)->backend, BEAMD__BACKEND__BACKEND_SOLVER);
     assert_int_equal(beamd_core_metrics(w->core)->fallbacks[BEAMD_FALLBACK_MEMORY], 1);
     w->config.cluster_memory_mib = 64; /* room again: taken after the next reload */
-    step(w, BEAMD_EVENT_MODEL);
+    step(w, BEAMD_EVENT_CONFIG);
     deliver_csi(w, 'a', "c", scene, 2, 0);
     finish_one(w);
     assert_int_equal(beamd_core_metrics(w->core)->fallbacks[BEAMD_FALLBACK_MEMORY], 1);
@@ -130,11 +130,11 @@ static void a_signal_waits_for_the_reading_under_way(void **state)
 {
     (void)state;
     world *w = world_new(1);
-    step(w, BEAMD_EVENT_MODEL); /* nothing is configured, nothing loaded from a file */
+    step(w, BEAMD_EVENT_CONFIG); /* nothing is configured, nothing loaded from a file */
     assert_null(w->reading);
     strcpy(w->config.model_file, "/no/such/file");
     deliver_reload(w, 'o', "/no/other/file", 1);
-    step(w, BEAMD_EVENT_MODEL);
+    step(w, BEAMD_EVENT_CONFIG);
     finish_reading(w);
     assert_non_null(w->reading);
     assert_string_equal(((beamd_model_job *)w->reading)->file, "/no/such/file");

@@ -180,7 +180,8 @@ static void what_is_in_the_way_of_a_socket_is_kept(void **state)
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/file", dir);
     for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
-        const char *const args[] = {BEAMD_BINARY, "--runtime-dir", dir, "--set", setting, NULL};
+        const char *const args[] = {BEAMD_BINARY, "--runtime-dir",   dir, "--set", setting,
+                                    "--set",      "state_dir = off", NULL};
         const int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
         assert_true(fd >= 0);
         close(fd);
@@ -381,9 +382,9 @@ static void the_metrics_parse_and_add_up(void **state)
     assert_true(test_metric(metrics, "beamd_starts_total{start=\"warm\"}") == 7);
     assert_true(test_metric(metrics, "beamd_starts_total{start=\"cold\"}") == 1);
     assert_true(test_metric(metrics, "beamd_cluster_wsr_worst_case_bps_hz{cluster=\"m\"}") == wsr);
-    static const char *const stages[] = {"decode", "queue", "solve", "send", "total"};
+    static const char *const stages[] = {"decode", "queue", "solve", "check", "send", "total"};
     double sum = 0, total = 0;
-    for (int s = 0; s < 5; s++) {
+    for (int s = 0; s < 6; s++) {
         char sample[128];
         snprintf(sample, sizeof sample, "beamd_stage_seconds_count{stage=\"%s\"}", stages[s]);
         assert_true(test_metric(metrics, sample) == 8);
@@ -391,7 +392,7 @@ static void the_metrics_parse_and_add_up(void **state)
                  stages[s]);
         assert_true(test_metric(metrics, sample) == 8);
         snprintf(sample, sizeof sample, "beamd_stage_seconds_sum{stage=\"%s\"}", stages[s]);
-        sum += s < 4 ? test_metric(metrics, sample) : 0;
+        sum += s < 5 ? test_metric(metrics, sample) : 0;
         total = test_metric(metrics, sample);
     }
     assert_true(fabs(sum - total) < 1e-7);
