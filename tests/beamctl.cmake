@@ -5,7 +5,8 @@ if(TARGET beamctl)
   # Against a daemon of the test's own.
   beam_add_test(test_beamctl_fake SOURCES system/test_beamctl_fake.c system/fake_daemon.c system/beamctl_child.c
                 LIBS beamproto PkgConfig::ZMQ PkgConfig::JANSSON pthread util LABELS system)
-  target_compile_definitions(test_beamctl_fake PRIVATE BEAMCTL_BINARY="$<TARGET_FILE:beamctl>")
+  target_compile_definitions(test_beamctl_fake PRIVATE BEAMCTL_BINARY="$<TARGET_FILE:beamctl>"
+                                                       BEAMCTL_DOC="${CMAKE_SOURCE_DIR}/docs/beamctl.md")
   add_dependencies(test_beamctl_fake beamctl)
   set(COMPLETED_PROGRAMS $<TARGET_FILE:beamctl>)
   foreach(program IN ITEMS beamd beamlab beamload)
