@@ -2,6 +2,7 @@
 if(TARGET beamctl)
   beam_add_test(test_beamctl_doctor SOURCES unit/test_beamctl_doctor.c LIBS beamctl_parts LABELS unit)
   beam_add_test(test_beamctl_draw SOURCES unit/test_beamctl_draw.c LIBS beamctl_parts LABELS unit)
+  target_compile_definitions(test_beamctl_draw PRIVATE BEAM_PYTHON="${BEAM_PYTHON}")
   # Against a daemon of the test's own.
   beam_add_test(test_beamctl_fake SOURCES system/test_beamctl_fake.c system/fake_daemon.c system/beamctl_child.c
                 LIBS beamproto PkgConfig::ZMQ PkgConfig::JANSSON pthread util LABELS system)
