@@ -59,6 +59,11 @@ __attribute__((format(printf, 2, 3))) bool doctor_exists(const doctor *self, con
  * for strtoull. */
 bool doctor_process_number(const doctor *self, const char *name, const char *key, int base,
                            unsigned long long *out);
+/* The directory of beamd.service, NULL: there is none. */
+const char *doctor_unit_place(const doctor *self);
+/* Whether the unit says `line`, for instance "RestrictRealtime=yes", and no drop-in says another
+ * value of that key; the last one holds. */
+bool doctor_unit_says(const doctor *self, const char *line);
 /* "0-3,8" as the kernel writes it; false: not such a list. */
 bool doctor_cpus_parse(const char *text, doctor_cpus *out);
 bool doctor_cpus_has(const doctor_cpus *cpus, int cpu);

@@ -173,13 +173,17 @@ static void check_isolation(doctor *self)
 {
     char isolated[512] = "", nohz[512] = "", cores[32];
     doctor_cpus a, b;
-    const bool has_isolated = doctor_read(self, isolated, sizeof isolated, CPU "/isolated") &&
-                              doctor_cpus_parse(isolated, &a) && a.count > 0;
+    /* By the kernel's command line, or as a partition of cgroup v2. */
+    const bool has_isolated =
+        (doctor_read(self, isolated, sizeof isolated, CPU "/isolated") &&
+         doctor_cpus_parse(isolated, &a) && a.count > 0) ||
+        (doctor_read(self, isolated, sizeof isolated, "/sys/fs/cgroup/cpuset.cpus.isolated") &&
+         doctor_cpus_parse(isolated, &a) && a.count > 0);
     const bool has_nohz = doctor_read(self, nohz, sizeof nohz, CPU "/nohz_full") &&
                           doctor_cpus_parse(nohz, &b) && b.count > 0;
     doctor_finding *f = doctor_add(self, "isolated-cores", DOCTOR_OK);
     if (has_isolated && has_nohz) {
-        snprintf(f->found, sizeof f->found, "isolcpus %.100s, nohz_full %.100s", isolated, nohz);
+        snprintf(f->found, sizeof f->found, "isolated %.100s, nohz_full %.100s", isolated, nohz);
         snprintf(f->meaning, sizeof f->meaning,
                  "Other programs stay away and the timer tick is off: worker_cpus belong there.");
         return;
@@ -194,7 +198,7 @@ static void check_isolation(doctor *self)
     cores_to_isolate(self, cores, sizeof cores);
     if (has_isolated) {
         f->verdict = DOCTOR_WARN;
-        snprintf(f->found, sizeof f->found, "isolcpus %.100s, no nohz_full", isolated);
+        snprintf(f->found, sizeof f->found, "isolated %.100s, no nohz_full", isolated);
         snprintf(f->meaning, sizeof f->meaning,
                  "Other programs stay away, but the timer tick interrupts solvers some 250 times a "
                  "second.");
@@ -206,8 +210,8 @@ static void check_isolation(doctor *self)
     snprintf(f->meaning, sizeof f->meaning,
              "Any program may run on a solver's core: one in a thousand answers waits for it, "
              "milliseconds.");
-    snprintf(f->fix, sizeof f->fix, GRUB("isolcpus=%s nohz_full=%s rcu_nocbs=%s"), cores, cores,
-             cores);
+    snprintf(f->fix, sizeof f->fix,
+             GRUB("isolcpus=managed_irq,domain,%s nohz_full=%s rcu_nocbs=%s"), cores, cores, cores);
 }
 
 static void check_smt(doctor *self)

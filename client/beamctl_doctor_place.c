@@ -157,12 +157,7 @@ static void check_state_dir(doctor *self)
 
 static void check_unit(doctor *self)
 {
-    static const char *const places[] = {"/etc/systemd/system", "/usr/local/lib/systemd/system",
-                                         "/usr/lib/systemd/system", "/lib/systemd/system"};
-    const char *place = NULL;
-    for (size_t k = 0; k < sizeof places / sizeof places[0] && !place; k++) {
-        place = doctor_exists(self, "%s/beamd.service", places[k]) ? places[k] : NULL;
-    }
+    const char *place = doctor_unit_place(self);
     doctor_finding *f = doctor_add(self, "systemd-unit", DOCTOR_OK);
     if (!self->systemd) {
         snprintf(f->found, sizeof f->found, "this machine does not run systemd");

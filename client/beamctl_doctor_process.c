@@ -127,19 +127,22 @@ static void check_real_time(doctor *self)
         return;
     }
     const bool privileged = has_capability(self, CAP_SYS_NICE_BIT);
-    const bool enough = limit >= PRIORITY_MOST || privileged;
+    /* A filter of system calls, which limits and capabilities do not show. */
+    const bool forbidden = self->systemd && doctor_unit_says(self, "RestrictRealtime=yes");
+    const bool enough = (limit >= PRIORITY_MOST || privileged) && !forbidden;
     doctor_finding *f =
         doctor_add(self, "real-time-right", enough ? DOCTOR_OK : doctor_hinders(self));
-    snprintf(f->found, sizeof f->found, "rtprio %llu, %s CAP_SYS_NICE (%s)", limit,
-             privileged ? "with" : "without", subject(self, who, sizeof who));
+    snprintf(f->found, sizeof f->found, "rtprio %llu, %s CAP_SYS_NICE (%s)%s", limit,
+             privileged ? "with" : "without", subject(self, who, sizeof who),
+             forbidden ? ", RestrictRealtime=yes in the unit" : "");
     if (enough) {
         snprintf(f->meaning, sizeof f->meaning, "realtime_priority works up to 90.");
         return;
     }
     snprintf(f->meaning, sizeof f->meaning,
-             "No SCHED_FIFO above %llu: a waking solver queues behind other programs, up to "
+             "realtime_priority%s is refused: a waking solver queues behind other programs, up to "
              "milliseconds.",
-             limit);
+             limit > 1 && !forbidden ? " above the limit" : "");
     doctor_fix_service(self, f, "realtime", "RestrictRealtime=no\\nLimitRTPRIO=91", "ulimit -r 91");
 }
 

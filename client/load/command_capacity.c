@@ -244,7 +244,7 @@ int load_command_capacity(const load_options *o)
     self.steps = o->json ? json_array() : NULL;
     if (self.one && load_pings_start(&self.pings, o, &err) == 0 &&
         load_session_open(&self.session, o, true, &err) == 0 &&
-        load_pings_connect(&self.pings, self.session.context, &err) == 0 &&
+        load_pings_connect(&self.pings, &err) == 0 &&
         search_all(&self, &rate_hz, &ping_percent, &err) == 0) {
         status = conclude(&self, rate_hz, ping_percent);
     } else {

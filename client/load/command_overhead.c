@@ -184,8 +184,7 @@ int load_command_overhead(const load_options *o)
     int status = LOAD_EXIT_BROKEN;
     if (overhead_create(&self, o, &err) && load_pings_start(&self.p, o, &err) == 0 &&
         load_session_open(&self.session, o, true, &err) == 0 &&
-        load_pings_connect(&self.p, self.session.context, &err) == 0 &&
-        measure(&self, &bytes, &err) == 0) {
+        load_pings_connect(&self.p, &err) == 0 && measure(&self, &bytes, &err) == 0) {
         status = overhead_report(&self, bytes);
     } else {
         load_command_fail(&err);

@@ -72,9 +72,8 @@ int load_command_ping(const load_options *o)
     load_result *results[2] = {load_result_create(&err), load_result_create(&err)};
     const bool started = results[0] && results[1] && load_pings_start(&p, o, &err) == 0;
     if (started && load_session_open(&session, o, false, &err) == 0 &&
-        load_pings_connect(&p, session.context, &err) == 0 &&
-        estimate_answer(o, &bytes, &err) == 0 && load_pings_set_bytes(&p, bytes, &err) == 0 &&
-        ping_both(&p, &session, results, &err) == 0) {
+        load_pings_connect(&p, &err) == 0 && estimate_answer(o, &bytes, &err) == 0 &&
+        load_pings_set_bytes(&p, bytes, &err) == 0 && ping_both(&p, &session, results, &err) == 0) {
         status = ping_report(&session, results, bytes);
     } else {
         load_command_fail(&err);

@@ -143,6 +143,10 @@ int load_command_record(const load_options *o)
     memset(&self, 0, sizeof self);
     int status = load_command_endpoint(o->to, o->runtime_dir, BEAM_ENDPOINT_CSI, self.daemon, &err);
     self.context = status == 0 ? load_context_create(&err) : NULL;
+    if (self.context &&
+        load_context_set_keys(self.context, o->server_key, o->secret_key, &err) < 0) {
+        load_context_destroy(&self.context);
+    }
     self.front = self.context ? load_socket_router(self.context, o->listen, NULL, &err) : NULL;
     self.trace = self.front ? load_trace_create(o->rest[0], &err) : NULL;
     if (!self.trace) {

@@ -67,6 +67,7 @@ static int open_all(replay *self, load_error *err)
     beam_wire_arena_init(&self->arena, self->memory, size);
     self->context = load_context_create(err);
     if (!self->context ||
+        load_context_set_keys(self->context, o->server_key, o->secret_key, err) < 0 ||
         load_command_endpoint(o->endpoint, o->runtime_dir, BEAM_ENDPOINT_CSI, endpoint, err) < 0) {
         return -1;
     }

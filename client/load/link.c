@@ -9,6 +9,7 @@
 
 #include <zmq.h>
 
+#include "curve.h"
 #include "wire.h"
 
 /* Enough for any burst that a run of clusters makes while the daemon is busy; beyond it a send
@@ -17,6 +18,7 @@ enum { HIGH_WATER = 100000, LINGER_MS = 0, RECONNECT_MS = 10, WAIT_FDS = 80 };
 
 struct load_context {
     void *zmq;
+    beamc_curve curve;
 };
 
 struct load_socket {
@@ -47,9 +49,31 @@ void load_context_destroy(load_context **self)
     if (*self) {
         while (zmq_ctx_term((*self)->zmq) < 0 && errno == EINTR) {
         }
+        beamc_curve_wipe(&(*self)->curve);
         free(*self);
         *self = NULL;
     }
+}
+
+int load_context_set_keys(load_context *self, const char *server_key, const char *secret_key,
+                          load_error *err)
+{
+    const beamc_options options = {.curve_server_key = server_key, .curve_secret_key = secret_key};
+    beamc_error reason;
+    return beamc_curve_load(&self->curve, &options, &reason) == BEAMC_OK
+               ? 0
+               : load_fail(err, "%.300s", reason.text);
+}
+
+/* As in libbeamclient: ipc is guarded by the file's mode and never uses keys. */
+static bool set_keys(void *socket, const beamc_curve *curve, const char *endpoint)
+{
+    if (!curve->on || strncmp(endpoint, "tcp:", 4) != 0) {
+        return true;
+    }
+    return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, curve->server_key, BEAMC_KEY_TEXT) == 0 &&
+           zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, curve->public_key, BEAMC_KEY_TEXT) == 0 &&
+           zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, curve->secret_key, BEAMC_KEY_TEXT) == 0;
 }
 
 static bool set_int(void *socket, int option, int value)
@@ -76,7 +100,8 @@ static load_socket *socket_open(load_context *context, int type, const char *end
         set_int(self->socket, ZMQ_LINGER, LINGER_MS) &&
         set_int(self->socket, ZMQ_RECONNECT_IVL, RECONNECT_MS) &&
         zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest) == 0 &&
-        (!self->router || set_int(self->socket, ZMQ_ROUTER_MANDATORY, 1)) &&
+        (self->router ? set_int(self->socket, ZMQ_ROUTER_MANDATORY, 1)
+                      : set_keys(self->socket, &context->curve, endpoint)) &&
         (self->router ? zmq_bind(self->socket, endpoint) : zmq_connect(self->socket, endpoint)) ==
             0 &&
         zmq_getsockopt(self->socket, ZMQ_FD, &self->fd, &fd_size) == 0;

@@ -16,6 +16,10 @@ typedef struct load_identity {
 
 /* NULL: *err says why. */
 load_context *load_context_create(load_error *err);
+/* For the tcp endpoints that DEALERs connect to from now on: keys as text or file:PATH, both NULL
+ * for none. */
+int load_context_set_keys(load_context *self, const char *server_key, const char *secret_key,
+                          load_error *err);
 /* After its sockets. */
 void load_context_destroy(load_context **self);
 

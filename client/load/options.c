@@ -298,6 +298,10 @@ static int finish(load_options *self, load_error *err)
     if (!(self->step_s > 0)) {
         self->step_s = 1 / self->rate_hz;
     }
+    if (self->secret_key && strncmp(self->secret_key, "file:", 5) != 0) {
+        return load_fail(err,
+                         "--curve-secret-key takes file:PATH: everybody sees the command line");
+    }
     const bool file = self->command == LOAD_RECORD || self->command == LOAD_REPLAY;
     if (file && self->rest_count != 1) {
         return load_fail(err, "exactly one FILE is needed");

@@ -39,6 +39,7 @@ typedef struct load_options {
     /* where */
     const char *endpoint, *control_endpoint, *runtime_dir;
     const char *listen, *to;
+    const char *server_key, *secret_key; /* CURVE; NULL: none */
     /* clusters */
     long long clusters;
     load_shape shapes[LOAD_SHAPES_MAX];

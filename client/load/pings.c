@@ -18,10 +18,14 @@ int load_pings_start(load_pings *self, const load_options *o, load_error *err)
     return 0;
 }
 
-int load_pings_connect(load_pings *self, load_context *context, load_error *err)
+int load_pings_connect(load_pings *self, load_error *err)
 {
+    self->context = load_context_create(err);
+    if (!self->context) {
+        return -1;
+    }
     for (int k = 0; k < LOAD_PINGS; k++) {
-        self->socket[k] = load_socket_dealer(context, load_echo_endpoint(self->echo[k]), err);
+        self->socket[k] = load_socket_dealer(self->context, load_echo_endpoint(self->echo[k]), err);
         if (!self->socket[k]) {
             return -1;
         }
@@ -45,4 +49,5 @@ void load_pings_close(load_pings *self)
         load_socket_destroy(&self->socket[k]);
         load_echo_stop(&self->echo[k]);
     }
+    load_context_destroy(&self->context);
 }

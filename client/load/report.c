@@ -122,6 +122,14 @@ static void print_counts(const char *title, const uint64_t *counts, const char *
     }
 }
 
+/* Percent by which the most is above the first. */
+static double resident_growth(const load_result *r)
+{
+    return r->resident_first_kib
+               ? 100 * ((double)r->resident_most_kib / (double)r->resident_first_kib - 1)
+               : 0;
+}
+
 /* Superseded and refused requests left out: of the work that the daemon took on. */
 static double on_time_of_answers(const load_result *r)
 {
@@ -159,6 +167,7 @@ json_t *load_report_result_json(const load_result *r, const load_options *o)
     for (size_t k = 0; k < sizeof counts / sizeof counts[0]; k++) {
         json_object_set_new(out, counts[k].key, number(counts[k].value));
     }
+    json_object_set_new(out, "resident_growth_percent", json_real(resident_growth(r)));
     json_object_set_new(out, "seconds", json_real(r->seconds));
     json_object_set_new(out, "rate_hz",
                         json_real(r->seconds > 0 ? (double)r->requests / r->seconds : 0));
@@ -192,9 +201,9 @@ static void print_outcomes(const load_result *r)
            r->warm, r->solutions, r->marked_late, r->unmarked_late);
     if (r->resident_first_kib) {
         printf("resident memory of the watched process: first %" PRIu64 " KiB, least %" PRIu64
-               ", most %" PRIu64 ", last %" PRIu64 "\n",
+               ", most %" PRIu64 ", last %" PRIu64 "; grown by %.2f %%\n",
                r->resident_first_kib, r->resident_least_kib, r->resident_most_kib,
-               r->resident_last_kib);
+               r->resident_last_kib, resident_growth(r));
     }
 }
 

@@ -13,7 +13,11 @@ int load_session_open(load_session *self, const load_options *o, bool with_daemo
         return load_fail(err, "no memory for samples");
     }
     self->context = load_context_create(err);
-    self->fleet = self->context ? load_fleet_create(o, err) : NULL;
+    if (!self->context ||
+        load_context_set_keys(self->context, o->server_key, o->secret_key, err) < 0) {
+        return -1;
+    }
+    self->fleet = load_fleet_create(o, err);
     if (!self->fleet) {
         return -1;
     }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -68,6 +69,36 @@ void ctl_expect(ctl_outcome o, int status, const char *out, const char *err)
     ctl_outcome_free(&o);
 }
 
+/* The documented names: a field that is not among them is one that nobody can rely on. */
+static void check_documented(const json_t *value)
+{
+    static char *text;
+    const char *key;
+    json_t *member;
+    size_t index;
+    if (!text) {
+        const int fd = open(BEAMCTL_DOC, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        text = slurp(fd);
+    }
+    json_array_foreach(value, index, member)
+    {
+        check_documented(member);
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
+        bool found = false;
+        const size_t n = strlen(key);
+        for (const char *at = text; !found && (at = strstr(at, key)) != NULL; at++) {
+            found = strchr(" `{[", at[-1]) && strchr(" `{}[],", at[n]) && at[n];
+        }
+        if (!found) {
+            fail_msg("the field %s is not in %s", key, BEAMCTL_DOC);
+        }
+        check_documented(member);
+    }
+}
+
 json_t *ctl_object(ctl_outcome o)
 {
     json_error_t error;
@@ -79,6 +110,7 @@ json_t *ctl_object(ctl_outcome o)
         fail_msg("not JSON (%s): %s", error.text, o.out);
     }
     assert_true(json_is_object(object));
+    check_documented(object);
     ctl_outcome_free(&o);
     return object;
 }

@@ -220,13 +220,17 @@ static void cores(void **state)
     put(m, CPU "/cpu1/cpuidle/state1/disable", "1\n");
     expect(m, true, "idle-states", DOCTOR_OK, "2 us", "");
     put(m, CPU "/nohz_full", "\n");
-    expect(m, true, "isolated-cores", DOCTOR_WARN, "isolcpus 2-3, no nohz_full",
+    expect(m, true, "isolated-cores", DOCTOR_WARN, "isolated 2-3, no nohz_full",
            "nohz_full=2-3 rcu_nocbs=2-3");
     put(m, CPU "/isolated", "\n");
     expect(m, true, "isolated-cores", DOCTOR_BAD, "none of 4 cores",
-           "isolcpus=2-3 nohz_full=2-3 rcu_nocbs=2-3");
+           "isolcpus=managed_irq,domain,2-3 nohz_full=2-3 rcu_nocbs=2-3");
+    put(m, "/sys/fs/cgroup/cpuset.cpus.isolated", "1\n");
+    expect(m, true, "isolated-cores", DOCTOR_WARN, "isolated 1, no nohz_full", "nohz_full=1");
+    put(m, "/sys/fs/cgroup/cpuset.cpus.isolated", "\n");
     put(m, CPU "/nohz_full", "(null)\n"); /* as some kernels say it */
-    expect(m, false, "isolated-cores", DOCTOR_WARN, "none of 4 cores", "isolcpus=2-3");
+    expect(m, false, "isolated-cores", DOCTOR_WARN, "none of 4 cores",
+           "isolcpus=managed_irq,domain,2-3");
     put(m, CPU "/online", "0\n");
     expect(m, false, "isolated-cores", DOCTOR_WARN, "1 core", "");
     put(m, CPU "/smt/active", "1\n");
@@ -256,6 +260,13 @@ static void rights(void **state)
     expect(m, false, "real-time-right", DOCTOR_WARN, "rtprio 50", "LimitRTPRIO=91");
     put(m, "/proc/self/status", "CapEff:\t0000000000804000\n"); /* SYS_NICE and IPC_LOCK */
     expect(m, true, "limit-memlock", DOCTOR_OK, "CAP_IPC_LOCK", "");
+    expect(m, true, "real-time-right", DOCTOR_OK, "with CAP_SYS_NICE", "");
+    put(m, "/usr/lib/systemd/system/beamd.service", "[Service]\nRestrictRealtime=yes\nUser=x\n");
+    expect(m, true, "real-time-right", DOCTOR_BAD, "RestrictRealtime=yes in the unit",
+           "RestrictRealtime=no");
+    put(m, "/etc/systemd/system/beamd.service.d/b.conf", "[Service]\nRestrictRealtime=no\n");
+    put(m, "/etc/systemd/system/beamd.service.d/a.conf", "[Service]\nRestrictRealtime=yes\n");
+    put(m, "/etc/systemd/system/beamd.service.d/c.txt", "[Service]\nRestrictRealtime=yes\n");
     expect(m, true, "real-time-right", DOCTOR_OK, "with CAP_SYS_NICE", "");
     put(m, "/proc/812/comm", "beamd\n");
     put(m, "/proc/812/status", "Uid:\t999\t999\t999\t999\nCapEff:\t0000000000000000\n");

@@ -172,6 +172,32 @@ static void a_picture_escapes_and_names_everything(void **state)
     free(text);
 }
 
+/* By a parser that is not ours. */
+static void check_xml(const char *text)
+{
+    FILE *parser = popen(BEAM_PYTHON " -c 'import sys, xml.etree.ElementTree as t; "
+                                     "t.parse(sys.stdin.buffer)'",
+                         "w");
+    assert_non_null(parser);
+    fputs(text, parser);
+    assert_int_equal(pclose(parser), 0);
+}
+
+static void a_picture_is_xml(void **state)
+{
+    (void)state;
+    front_view view = front_of(33, 4, 0.01);
+    strcpy(view.marks[0].name, "<&\x01>\xe9");
+    view.points[3].crlb_valid = false;
+    char *text = drawn(&view, 0, 0);
+    check_xml(text);
+    free(text);
+    const front_view none = {.cluster = "c"};
+    text = drawn(&none, 0, 0);
+    check_xml(text);
+    free(text);
+}
+
 static void what_is_not_finite_is_not_drawn(void **state)
 {
     (void)state;
@@ -357,6 +383,7 @@ int main(void)
         cmocka_unit_test(axes_stand_degenerate_values),
         cmocka_unit_test(a_drawing_fits_and_marks_the_ends_and_the_present),
         cmocka_unit_test(a_picture_escapes_and_names_everything),
+        cmocka_unit_test(a_picture_is_xml),
         cmocka_unit_test(what_is_not_finite_is_not_drawn),
         cmocka_unit_test(json_has_no_infinities_and_no_bytes_that_are_not_text),
         cmocka_unit_test(rates_are_those_between_two_messages),
