@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -89,6 +90,14 @@ static long long now_ms(void)
     return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
 int test_daemon_wait(test_daemon *self, int timeout_ms)
 {
     const long long until = now_ms() + timeout_ms;
@@ -103,14 +112,7 @@ int test_daemon_wait(test_daemon *self, int timeout_ms)
         char *log = test_daemon_log(self);
         fail_msg("beamd did not end within %d ms: %s", timeout_ms, log);
     }
-    static const char *const files[] = {"notify",     "beamd.lock",   "csi.sock",  "control.sock",
-                                        "beams.sock", "metrics.sock", "beamd.conf"};
-    char path[128];
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", self->dir, files[i]);
-        unlink(path);
-    }
-    rmdir(self->dir);
+    (void)nftw(self->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     close(self->notify_fd);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) { /* a sanitizer's report, for instance */
         char *log = test_daemon_log(self);
