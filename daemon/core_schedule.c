@@ -324,6 +324,23 @@ static void stamp(beamd_cluster *c, const beamd_batch *batch)
     c->checked_ns = batch->checked_ns > c->checked_ns ? batch->checked_ns : c->checked_ns;
 }
 
+/* A task of an earlier request must not put its answers in place of newer ones. */
+static void drop_overtaken(const beamd_cluster *c, const beamd_task *task)
+{
+    for (int i = 0; i < task->subbands; i++) {
+        const int b = task->subband[i];
+        for (int p = 0; p < task->preferences; p++) {
+            beamd_answer *a = task->answer[beamd_problem_index(i, p)];
+            bool overtaken = c->active.present && beamd_bands_has(&c->done, b);
+            for (int q = 0; q < c->preferences_room; q++) {
+                const beamd_answer *last = c->last[beamd_problem_index(b, q)];
+                overtaken = overtaken || (last->present && last->csi_sequence > a->csi_sequence);
+            }
+            a->present = a->present && !overtaken;
+        }
+    }
+}
+
 /* Answers of one task: into `last`, or `check` for the spare one. */
 static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
                       const beamd_batch *batch)
@@ -349,6 +366,8 @@ static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
     beamd_cluster_take_ideal(c, task, self->now_ns);
     if (in_time) {
         note_failures(c, task);
+    } else {
+        drop_overtaken(c, task);
     }
     beamd_cluster_take(c, task, c->last);
     c->changed++;
