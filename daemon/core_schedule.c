@@ -357,6 +357,9 @@ static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
     if (task == c->spare) {
         for (int i = 0; in_time && i < task->subbands; i++) {
             beamd_bands_add(&c->checked, task->subband[i]);
+            for (int p = 0; p < c->preferences_room; p++) { /* of an earlier request */
+                c->check[beamd_problem_index(task->subband[i], p)]->present = false;
+            }
         }
         if (in_time) {
             beamd_cluster_take(c, task, c->check);
