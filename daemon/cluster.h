@@ -37,6 +37,24 @@ static inline bool beamd_bands_has(const beamd_bands *set, int b)
     return set->word[b / 64] >> (b % 64) & 1;
 }
 
+static inline bool beamd_bands_empty(const beamd_bands *set)
+{
+    uint64_t any = 0;
+    for (size_t k = 0; k < sizeof set->word / sizeof set->word[0]; k++) {
+        any |= set->word[k];
+    }
+    return any == 0;
+}
+/* All of a is in b. */
+static inline bool beamd_bands_within(const beamd_bands *a, const beamd_bands *b)
+{
+    uint64_t outside = 0;
+    for (size_t k = 0; k < sizeof a->word / sizeof a->word[0]; k++) {
+        outside |= a->word[k] & ~b->word[k];
+    }
+    return outside == 0;
+}
+
 /* Who waits for an answer. identity_bytes 0: nobody in particular, the answer is published only. */
 typedef struct beamd_request {
     bool present;

@@ -386,11 +386,7 @@ static int pack_in_time(beamd_core *self, beamd_cluster *c, Beamd__SolutionSet *
 
 static bool rescued(const beamd_cluster *c)
 {
-    uint64_t any = 0;
-    for (size_t k = 0; k < sizeof c->checked.word / sizeof c->checked.word[0]; k++) {
-        any |= c->checked.word[k] & ~c->done.word[k];
-    }
-    return any != 0;
+    return !beamd_bands_within(&c->checked, &c->done);
 }
 
 bool beamd_core_answer(beamd_core *self, beamd_cluster *c)

@@ -7,25 +7,6 @@
 #include "core_internal.h"
 #include "log.h"
 
-static bool bands_empty(const beamd_bands *set)
-{
-    uint64_t any = 0;
-    for (size_t k = 0; k < sizeof set->word / sizeof set->word[0]; k++) {
-        any |= set->word[k];
-    }
-    return any == 0;
-}
-
-/* All of a is in b. */
-static bool bands_within(const beamd_bands *a, const beamd_bands *b)
-{
-    uint64_t outside = 0;
-    for (size_t k = 0; k < sizeof a->word / sizeof a->word[0]; k++) {
-        outside |= a->word[k] & ~b->word[k];
-    }
-    return outside == 0;
-}
-
 static void list_insert(beamd_core *self, beamd_cluster *c)
 {
     unsigned at = self->open_count;
@@ -102,7 +83,7 @@ static void supersede_covered(beamd_core *self, beamd_cluster *c, const beamd_re
 {
     int kept = 0;
     for (int k = 0; k < c->pending_count; k++) {
-        if (bands_within(&c->pending[k].bands, &request->bands)) {
+        if (beamd_bands_within(&c->pending[k].bands, &request->bands)) {
             supersede(self, c, &c->pending[k], request);
         } else {
             c->pending[kept++] = c->pending[k];
@@ -110,7 +91,7 @@ static void supersede_covered(beamd_core *self, beamd_cluster *c, const beamd_re
     }
     c->pending_count = kept;
     const bool begun = memcmp(&c->open, &c->active.bands, sizeof c->open) != 0;
-    if (c->active.present && !begun && bands_within(&c->active.bands, &request->bands)) {
+    if (c->active.present && !begun && beamd_bands_within(&c->active.bands, &request->bands)) {
         const beamd_request old = c->active;
         deactivate(self, c);
         supersede(self, c, &old, request);
@@ -174,7 +155,7 @@ void beamd_core_finish(beamd_core *self, beamd_cluster *c)
 {
     if (!beamd_core_answer(self, c)) {
         beam_wire_error err;
-        if (bands_empty(&c->failed)) {
+        if (beamd_bands_empty(&c->failed)) {
             beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_BUSY, NULL,
                            "kept; no beams by the deadline, and none of before to hold");
         } else {
@@ -230,26 +211,23 @@ void beamd_core_remove(beamd_core *self, beamd_cluster *c, const char *why)
     beamd_core_forget(self, c);
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
-
 /* The check of what may have to be rescued fits between this moment and the margin. */
 uint64_t beamd_core_stop_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
     const uint64_t margin_ns = (uint64_t)self->config->deadline_margin_us * 1000u;
-    const uint64_t end_ns = less(c->active.deadline_ns, margin_ns);
-    const uint64_t most_ns = less(end_ns, c->active.received_ns) / 4; /* the rest is for solving */
+    const uint64_t end_ns = beamd_core_less(c->active.deadline_ns, margin_ns);
+    const uint64_t most_ns =
+        beamd_core_less(end_ns, c->active.received_ns) / 4; /* the rest is for solving */
     const double check_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_CHECK, 1);
     const uint64_t reserve_ns = check_ns < (double)most_ns ? (uint64_t)check_ns : most_ns;
-    return less(end_ns, reserve_ns);
+    return beamd_core_less(end_ns, reserve_ns);
 }
 
 /* A quarter of the margin is enough to send what is there already. */
 uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
-    return less(c->active.deadline_ns, (uint64_t)self->config->deadline_margin_us * 250u);
+    return beamd_core_less(c->active.deadline_ns,
+                           (uint64_t)self->config->deadline_margin_us * 250u);
 }
 
 /* The first answer of a cluster is worth waiting for beyond its deadline: a late one says so, and

@@ -7,11 +7,6 @@
 #include "core_internal.h"
 #include "log.h"
 
-static uint64_t less(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
-
 static bool is_lost(const beamd_batch *batch)
 {
     return atomic_load_explicit(&batch->lost, memory_order_relaxed);
@@ -42,11 +37,7 @@ static int take_bands(beamd_cluster *c, beamd_task *task, int most)
 
 static bool has_open(const beamd_cluster *c)
 {
-    uint64_t any = 0;
-    for (size_t k = 0; k < sizeof c->open.word / sizeof c->open.word[0]; k++) {
-        any |= c->open.word[k];
-    }
-    return any != 0;
+    return !beamd_bands_empty(&c->open);
 }
 
 static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beamd_batch *batch)
@@ -133,8 +124,9 @@ static bool can_begin(const beamd_core *self, const beamd_cluster *c)
 {
     return has_open(c) && free_task(c) &&
            (self->now_ns >= c->wait_until_ns ||
-            self->now_ns >= less(beamd_core_stop_at_ns(self, c),
-                                 (uint64_t)(2 * beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1))));
+            self->now_ns >=
+                beamd_core_less(beamd_core_stop_at_ns(self, c),
+                                (uint64_t)(2 * beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1))));
 }
 
 static void add_to_batch(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
@@ -167,9 +159,10 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const beamd_clu
         }
         const int problems = problems_of(c, next_bands(c, free_task(c)));
         const double more_ns = beamd_core_expect_ns(c, effort, problems);
-        const bool same_way = beamd_core_excluded(self, c) == batch->task[0]->excluded &&
-                              beamd_core_expect_ns(c, effort, 1) <=
-                                  (double)less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        const bool same_way =
+            beamd_core_excluded(self, c) == batch->task[0]->excluded &&
+            beamd_core_expect_ns(c, effort, 1) <=
+                (double)beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
         if (!same_way || batch->tasks == BEAMD_BATCH_TASKS ||
             batch->problems + (unsigned)problems > batch_max ||
             expected_ns + more_ns > (double)left_ns) {
@@ -242,7 +235,7 @@ static beamd_cluster *most_urgent(beamd_core *self, beamd_effort *effort, uint64
         if (!can_begin(self, c)) {
             continue;
         }
-        *left_ns = less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        *left_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
         *effort = beamd_core_choose(self, c, *left_ns, under_pressure(self, waiting_ns, *left_ns));
         if (*effort == BEAMD_EFFORT_NONE && !beamd_core_has_answer(c)) {
             *effort = BEAMD_EFFORT_CHECK; /* late, and better than nothing */
