@@ -2,7 +2,7 @@
 # beamload against a real beamd: nothing unanswered, every number right, record and replay, ping and overhead, a capacity
 # search that ends, preferences. Rates are low and shares forgiving: the machine that runs the tests is loaded.
 #
-#   test_beamload.sh BEAMD BEAMLOAD
+#   test_beamload_daemon.sh BEAMD BEAMLOAD
 set -euo pipefail
 
 beamd=$1 beamload=$2
