@@ -101,20 +101,18 @@ static void supersede_covered(beamd_core *self, beamd_cluster *c, const beamd_re
 void beamd_core_enqueue(beamd_core *self, beamd_cluster *c, const beamd_request *request)
 {
     supersede_covered(self, c, request);
-    if (c->active.present && c->pending_count == BEAMD_PENDING_MAX) {
+    if (!c->active.present) {
+        activate_next(self, c); /* in turn; it also leaves a place in the queue */
+    }
+    if (!c->active.present) {
+        activate(self, c, request);
+    } else if (c->pending_count < BEAMD_PENDING_MAX) {
+        c->pending[c->pending_count++] = *request;
+    } else {
         beam_wire_error err;
         beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_BUSY, "subbands",
                        "kept; %d updates of other subbands are waiting already", BEAMD_PENDING_MAX);
         beamd_core_refuse_request(self, c, request, &err);
-        return;
-    }
-    if (c->active.present) {
-        c->pending[c->pending_count++] = *request;
-    } else if (c->pending_count > 0) { /* in turn */
-        c->pending[c->pending_count++] = *request;
-        activate_next(self, c);
-    } else {
-        activate(self, c, request);
     }
 }
 
@@ -211,23 +209,29 @@ void beamd_core_remove(beamd_core *self, beamd_cluster *c, const char *why)
     beamd_core_forget(self, c);
 }
 
+/* A quarter of the margin is enough to send what is there already, twice what it took lately where
+ * that is more: hundreds of subbands take a millisecond. */
+uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
+{
+    const uint64_t quarter_ns = (uint64_t)self->config->deadline_margin_us * 250u;
+    const uint64_t most_ns = beamd_core_less(c->active.deadline_ns, c->active.received_ns) / 4;
+    const double send_ns = 2 * c->answer_ns;
+    const uint64_t wide_ns = send_ns < (double)most_ns ? (uint64_t)send_ns : most_ns;
+    return beamd_core_less(c->active.deadline_ns, wide_ns > quarter_ns ? wide_ns : quarter_ns);
+}
+
 /* The check of what may have to be rescued fits between this moment and the margin. */
 uint64_t beamd_core_stop_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
     const uint64_t margin_ns = (uint64_t)self->config->deadline_margin_us * 1000u;
-    const uint64_t end_ns = beamd_core_less(c->active.deadline_ns, margin_ns);
+    const uint64_t margin_at_ns = beamd_core_less(c->active.deadline_ns, margin_ns);
+    const uint64_t hold_ns = beamd_core_hold_at_ns(self, c);
+    const uint64_t end_ns = margin_at_ns < hold_ns ? margin_at_ns : hold_ns;
     const uint64_t most_ns =
         beamd_core_less(end_ns, c->active.received_ns) / 4; /* the rest is for solving */
     const double check_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_CHECK, 1);
     const uint64_t reserve_ns = check_ns < (double)most_ns ? (uint64_t)check_ns : most_ns;
     return beamd_core_less(end_ns, reserve_ns);
-}
-
-/* A quarter of the margin is enough to send what is there already. */
-uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
-{
-    return beamd_core_less(c->active.deadline_ns,
-                           (uint64_t)self->config->deadline_margin_us * 250u);
 }
 
 /* The first answer of a cluster is worth waiting for beyond its deadline: a late one says so, and
