@@ -45,6 +45,14 @@ static inline bool beamd_bands_empty(const beamd_bands *set)
     }
     return any == 0;
 }
+static inline int beamd_bands_count(const beamd_bands *set)
+{
+    int count = 0;
+    for (size_t k = 0; k < sizeof set->word / sizeof set->word[0]; k++) {
+        count += __builtin_popcountll(set->word[k]);
+    }
+    return count;
+}
 /* All of a is in b. */
 static inline bool beamd_bands_within(const beamd_bands *a, const beamd_bands *b)
 {
@@ -181,8 +189,9 @@ struct beamd_cluster {
     bool without_room; /* for the layers of the model: said once */
 
     beamd_service_time service[BEAMD_EFFORTS]; /* of one problem, measured */
-    bool hedged;                               /* the spare task has been sent for `active` */
-    uint64_t wait_until_ns;                    /* of active: for others to share its batch */
+    double answer_ns;       /* that packing and sending an answer takes, weighted like service */
+    bool hedged;            /* the spare task has been sent for `active` */
+    uint64_t wait_until_ns; /* of active: for others to share its batch */
 
     uint64_t csi_received, solutions, superseded, refused, deadlines_missed;
     uint64_t by_service[BEAMD_SERVICES];

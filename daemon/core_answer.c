@@ -411,6 +411,8 @@ bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
         return true; /* answered */
     }
     send(self, c);
+    const double took_ns = (double)between(sent_ns, self->act.clock_ns(self->act.arg));
+    c->answer_ns += (took_ns - c->answer_ns) / 8;
     self->metrics.rescues_used += set.service == BEAMD__SERVICE__SERVICE_CHECKED && rescued(c);
     count_solutions(self, &set);
     count_request(self, c, &set, &latency);

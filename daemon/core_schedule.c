@@ -7,6 +7,8 @@
 #include "core_internal.h"
 #include "log.h"
 
+enum { SLOW_FACTOR = 8 };
+
 static bool is_lost(const beamd_batch *batch)
 {
     return atomic_load_explicit(&batch->lost, memory_order_relaxed);
@@ -57,7 +59,9 @@ static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beam
     beamd_cluster_snapshot(c, task, self->now_ns, beamd_core_default_tradeoff(self));
     c->under_way++;
     batch->task[batch->tasks++] = task;
-    batch->problems += (unsigned)(task->subbands * task->preferences);
+    const int problems = task->subbands * task->preferences;
+    batch->problems += (unsigned)problems;
+    batch->expected_ns += beamd_core_expect_ns(c, effort, problems);
     if (batch->deadline_ns < c->active.deadline_ns) {
         batch->deadline_ns = c->active.deadline_ns;
     }
@@ -73,6 +77,7 @@ static void begin_batch(beamd_core *self, beamd_batch *batch, beamd_crew crew, b
     batch->backend = beamd_core_backend_of(effort);
     batch->tasks = 0;
     batch->problems = 0;
+    batch->expected_ns = 0;
     batch->deadline_ns = 0;
     batch->failed = false;
     memcpy(batch->faults.of, self->faults.of, sizeof batch->faults.of); /* its draws run on */
@@ -100,7 +105,8 @@ static double backlog_ns(const beamd_core *self)
     for (unsigned k = 0; k < self->open_count; k++) {
         const beamd_cluster *c = self->open[k];
         if (has_open(c)) {
-            waiting_ns += beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, problems_of(c, 1));
+            waiting_ns += beamd_core_expect_ns(c, BEAMD_EFFORT_FULL,
+                                               problems_of(c, beamd_bands_count(&c->open)));
         }
     }
     return waiting_ns;
@@ -404,8 +410,12 @@ static void end_health(beamd_core *self, beamd_batch *batch, bool lost)
                                     .wait_max_ns =
                                         (uint64_t)config->backend_retry_max_ms * 1000000u};
     beamd_backend_health *backend = &self->backend[batch->backend];
-    /* slow: given out when there was time enough by its own measure, back after the deadline */
-    const bool slow = self->now_ns > batch->deadline_ns;
+    /* slow: many times its own measure, and back after the deadline. The check has no substitute.
+     */
+    const double busy_ns = (double)beamd_core_less(batch->checked_ns, batch->start_ns);
+    const bool slow = !lost && batch->backend != BEAMD__BACKEND__BACKEND_CHECK &&
+                      batch->expected_ns > 0 && busy_ns > SLOW_FACTOR * batch->expected_ns &&
+                      self->now_ns > batch->deadline_ns;
     const beamd_health before = backend->health;
     const bool changed =
         beamd_health_end(backend, self->now_ns, lost || slow || batch->failed, &rule);
