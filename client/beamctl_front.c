@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,7 +13,7 @@
 #include "beamctl_json.h"
 #include "beamctl_terminal.h"
 
-enum { FRONT_TIMEOUT_MS = 30000, PRESENT_TIMEOUT_MS = 1000, DRAWING_ROWS = 20 };
+enum { FRONT_TIMEOUT_MS = 30000, PRESENT_TIMEOUT_MS = 1000, DRAWING_ROWS = 20, BUSY_TURN_MS = 50 };
 
 double front_rms_m(bool crlb_valid, double crlb_m2)
 {
@@ -88,6 +89,24 @@ static beamc_code get_marks(beamc_client *client, const beamctl_settings *s, fro
         }
     }
     return code;
+}
+
+/* The daemon computes one front at a time, and none beside a best rate: busy means soon. */
+static beamc_code get_front(beamc_client *client, const beamctl_settings *s, const char *cluster,
+                            beamc_front *front, beamc_error *err)
+{
+    const int timeout_ms = s->has_timeout ? s->timeout_ms : FRONT_TIMEOUT_MS;
+    const int64_t until_ms = now_ms() + timeout_ms;
+    for (;;) {
+        const int64_t left_ms = until_ms - now_ms();
+        const beamc_code code = beamc_front_get(client, cluster, s->points, s->subband,
+                                                left_ms > 0 ? (int)left_ms : 0, front, err);
+        if (code != BEAMC_E_REFUSED || err->refusal != BEAMC_REFUSAL_BUSY || beamctl_stop ||
+            now_ms() + BUSY_TURN_MS >= until_ms) {
+            return code;
+        }
+        poll(NULL, 0, BUSY_TURN_MS);
+    }
 }
 
 static json_t *point_json(double tradeoff, double wsr, bool crlb_valid, double crlb_m2)
@@ -215,8 +234,7 @@ int beamctl_front(const beamctl_settings *s, int argc, char **argv)
     }
     beamc_code code = beamc_connect(&client, &s->connection, &err);
     if (!code) {
-        code = beamc_front_get(client, argv[1], s->points, s->subband,
-                               s->has_timeout ? s->timeout_ms : FRONT_TIMEOUT_MS, &front, &err);
+        code = get_front(client, s, argv[1], &front, &err);
     }
     if (!code) {
         take_front(&view, &front, argv[1]);

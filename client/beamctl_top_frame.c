@@ -259,7 +259,7 @@ static void draw_backends(FILE *out, const beamc_telemetry *t, const top_memory 
         fprintf(out, "%-9s %-8s", beamc_backend_text(b->backend), b->health);
         cell(out, 11, 1, backend_rate(before, t, k));
         fprintf(out, " %10" PRIu64 " %10" PRIu64, b->batches, b->failures);
-        cell(out, 9, 1, b->service_us);
+        cell(out, 9, 1, b->problems ? b->service_us : NAN);
         cell(out, 11, 1, strcmp(b->health, "good") == 0 ? NAN : b->retry_s);
         fputc('\n', out);
     }

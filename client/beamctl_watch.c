@@ -1,6 +1,7 @@
 /* beamctl watch: published solutions, a line each. */
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,12 +189,22 @@ static void tell_silence(watch *w)
     }
 }
 
+/* A client that subscribed to nothing has nothing to wait for: clusters may still come. */
+static beamc_code receive(watch *w, beamc_answer *answer, beamc_error *err)
+{
+    if (w->count > 0) {
+        return beamc_receive(w->client, TURN_MS, answer, err);
+    }
+    poll(NULL, 0, TURN_MS);
+    return BEAMC_E_TIMEOUT;
+}
+
 static beamc_code run(watch *w, beamc_error *err)
 {
     unsigned quiet = 0, turns = 0;
     while (!enough(w)) {
         beamc_answer answer;
-        const beamc_code code = beamc_receive(w->client, TURN_MS, &answer, err);
+        const beamc_code code = receive(w, &answer, err);
         if (code == BEAMC_E_TIMEOUT) {
             if (++quiet == LIST_TURNS) {
                 tell_silence(w);

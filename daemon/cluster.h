@@ -37,6 +37,32 @@ static inline bool beamd_bands_has(const beamd_bands *set, int b)
     return set->word[b / 64] >> (b % 64) & 1;
 }
 
+static inline bool beamd_bands_empty(const beamd_bands *set)
+{
+    uint64_t any = 0;
+    for (size_t k = 0; k < sizeof set->word / sizeof set->word[0]; k++) {
+        any |= set->word[k];
+    }
+    return any == 0;
+}
+static inline int beamd_bands_count(const beamd_bands *set)
+{
+    int count = 0;
+    for (size_t k = 0; k < sizeof set->word / sizeof set->word[0]; k++) {
+        count += __builtin_popcountll(set->word[k]);
+    }
+    return count;
+}
+/* All of a is in b. */
+static inline bool beamd_bands_within(const beamd_bands *a, const beamd_bands *b)
+{
+    uint64_t outside = 0;
+    for (size_t k = 0; k < sizeof a->word / sizeof a->word[0]; k++) {
+        outside |= a->word[k] & ~b->word[k];
+    }
+    return outside == 0;
+}
+
 /* Who waits for an answer. identity_bytes 0: nobody in particular, the answer is published only. */
 typedef struct beamd_request {
     bool present;
@@ -163,8 +189,9 @@ struct beamd_cluster {
     bool without_room; /* for the layers of the model: said once */
 
     beamd_service_time service[BEAMD_EFFORTS]; /* of one problem, measured */
-    bool hedged;                               /* the spare task has been sent for `active` */
-    uint64_t wait_until_ns;                    /* of active: for others to share its batch */
+    double answer_ns;       /* that packing and sending an answer takes, weighted like service */
+    bool hedged;            /* the spare task has been sent for `active` */
+    uint64_t wait_until_ns; /* of active: for others to share its batch */
 
     uint64_t csi_received, solutions, superseded, refused, deadlines_missed;
     uint64_t by_service[BEAMD_SERVICES];

@@ -386,11 +386,7 @@ static int pack_in_time(beamd_core *self, beamd_cluster *c, Beamd__SolutionSet *
 
 static bool rescued(const beamd_cluster *c)
 {
-    uint64_t any = 0;
-    for (size_t k = 0; k < sizeof c->checked.word / sizeof c->checked.word[0]; k++) {
-        any |= c->checked.word[k] & ~c->done.word[k];
-    }
-    return any != 0;
+    return !beamd_bands_within(&c->checked, &c->done);
 }
 
 bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
@@ -415,6 +411,8 @@ bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
         return true; /* answered */
     }
     send(self, c);
+    const double took_ns = (double)between(sent_ns, self->act.clock_ns(self->act.arg));
+    c->answer_ns += (took_ns - c->answer_ns) / 8;
     self->metrics.rescues_used += set.service == BEAMD__SERVICE__SERVICE_CHECKED && rescued(c);
     count_solutions(self, &set);
     count_request(self, c, &set, &latency);

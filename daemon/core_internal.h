@@ -78,6 +78,12 @@ typedef struct beamd_call {
     uint64_t now_ns;
 } beamd_call;
 
+/* a - b, not below 0. */
+static inline uint64_t beamd_core_less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
 /* core.c */
 beamd_cluster *beamd_core_find(const beamd_core *self, const char *id);
 void beamd_core_insert(beamd_core *self, beamd_cluster *cluster);

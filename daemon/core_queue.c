@@ -7,25 +7,6 @@
 #include "core_internal.h"
 #include "log.h"
 
-static bool bands_empty(const beamd_bands *set)
-{
-    uint64_t any = 0;
-    for (size_t k = 0; k < sizeof set->word / sizeof set->word[0]; k++) {
-        any |= set->word[k];
-    }
-    return any == 0;
-}
-
-/* All of a is in b. */
-static bool bands_within(const beamd_bands *a, const beamd_bands *b)
-{
-    uint64_t outside = 0;
-    for (size_t k = 0; k < sizeof a->word / sizeof a->word[0]; k++) {
-        outside |= a->word[k] & ~b->word[k];
-    }
-    return outside == 0;
-}
-
 static void list_insert(beamd_core *self, beamd_cluster *c)
 {
     unsigned at = self->open_count;
@@ -102,7 +83,7 @@ static void supersede_covered(beamd_core *self, beamd_cluster *c, const beamd_re
 {
     int kept = 0;
     for (int k = 0; k < c->pending_count; k++) {
-        if (bands_within(&c->pending[k].bands, &request->bands)) {
+        if (beamd_bands_within(&c->pending[k].bands, &request->bands)) {
             supersede(self, c, &c->pending[k], request);
         } else {
             c->pending[kept++] = c->pending[k];
@@ -110,7 +91,7 @@ static void supersede_covered(beamd_core *self, beamd_cluster *c, const beamd_re
     }
     c->pending_count = kept;
     const bool begun = memcmp(&c->open, &c->active.bands, sizeof c->open) != 0;
-    if (c->active.present && !begun && bands_within(&c->active.bands, &request->bands)) {
+    if (c->active.present && !begun && beamd_bands_within(&c->active.bands, &request->bands)) {
         const beamd_request old = c->active;
         deactivate(self, c);
         supersede(self, c, &old, request);
@@ -120,20 +101,18 @@ static void supersede_covered(beamd_core *self, beamd_cluster *c, const beamd_re
 void beamd_core_enqueue(beamd_core *self, beamd_cluster *c, const beamd_request *request)
 {
     supersede_covered(self, c, request);
-    if (c->active.present && c->pending_count == BEAMD_PENDING_MAX) {
+    if (!c->active.present) {
+        activate_next(self, c); /* in turn; it also leaves a place in the queue */
+    }
+    if (!c->active.present) {
+        activate(self, c, request);
+    } else if (c->pending_count < BEAMD_PENDING_MAX) {
+        c->pending[c->pending_count++] = *request;
+    } else {
         beam_wire_error err;
         beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_BUSY, "subbands",
                        "kept; %d updates of other subbands are waiting already", BEAMD_PENDING_MAX);
         beamd_core_refuse_request(self, c, request, &err);
-        return;
-    }
-    if (c->active.present) {
-        c->pending[c->pending_count++] = *request;
-    } else if (c->pending_count > 0) { /* in turn */
-        c->pending[c->pending_count++] = *request;
-        activate_next(self, c);
-    } else {
-        activate(self, c, request);
     }
 }
 
@@ -174,7 +153,7 @@ void beamd_core_finish(beamd_core *self, beamd_cluster *c)
 {
     if (!beamd_core_answer(self, c)) {
         beam_wire_error err;
-        if (bands_empty(&c->failed)) {
+        if (beamd_bands_empty(&c->failed)) {
             beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_BUSY, NULL,
                            "kept; no beams by the deadline, and none of before to hold");
         } else {
@@ -230,26 +209,29 @@ void beamd_core_remove(beamd_core *self, beamd_cluster *c, const char *why)
     beamd_core_forget(self, c);
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
+/* A quarter of the margin is enough to send what is there already, twice what it took lately where
+ * that is more: hundreds of subbands take a millisecond. */
+uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
-    return a > b ? a - b : 0;
+    const uint64_t quarter_ns = (uint64_t)self->config->deadline_margin_us * 250u;
+    const uint64_t most_ns = beamd_core_less(c->active.deadline_ns, c->active.received_ns) / 4;
+    const double send_ns = 2 * c->answer_ns;
+    const uint64_t wide_ns = send_ns < (double)most_ns ? (uint64_t)send_ns : most_ns;
+    return beamd_core_less(c->active.deadline_ns, wide_ns > quarter_ns ? wide_ns : quarter_ns);
 }
 
 /* The check of what may have to be rescued fits between this moment and the margin. */
 uint64_t beamd_core_stop_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
     const uint64_t margin_ns = (uint64_t)self->config->deadline_margin_us * 1000u;
-    const uint64_t end_ns = less(c->active.deadline_ns, margin_ns);
-    const uint64_t most_ns = less(end_ns, c->active.received_ns) / 4; /* the rest is for solving */
+    const uint64_t margin_at_ns = beamd_core_less(c->active.deadline_ns, margin_ns);
+    const uint64_t hold_ns = beamd_core_hold_at_ns(self, c);
+    const uint64_t end_ns = margin_at_ns < hold_ns ? margin_at_ns : hold_ns;
+    const uint64_t most_ns =
+        beamd_core_less(end_ns, c->active.received_ns) / 4; /* the rest is for solving */
     const double check_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_CHECK, 1);
     const uint64_t reserve_ns = check_ns < (double)most_ns ? (uint64_t)check_ns : most_ns;
-    return less(end_ns, reserve_ns);
-}
-
-/* A quarter of the margin is enough to send what is there already. */
-uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
-{
-    return less(c->active.deadline_ns, (uint64_t)self->config->deadline_margin_us * 250u);
+    return beamd_core_less(end_ns, reserve_ns);
 }
 
 /* The first answer of a cluster is worth waiting for beyond its deadline: a late one says so, and

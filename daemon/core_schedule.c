@@ -7,10 +7,7 @@
 #include "core_internal.h"
 #include "log.h"
 
-static uint64_t less(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
+enum { SLOW_FACTOR = 8 };
 
 static bool is_lost(const beamd_batch *batch)
 {
@@ -42,11 +39,7 @@ static int take_bands(beamd_cluster *c, beamd_task *task, int most)
 
 static bool has_open(const beamd_cluster *c)
 {
-    uint64_t any = 0;
-    for (size_t k = 0; k < sizeof c->open.word / sizeof c->open.word[0]; k++) {
-        any |= c->open.word[k];
-    }
-    return any != 0;
+    return !beamd_bands_empty(&c->open);
 }
 
 static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beamd_batch *batch)
@@ -66,7 +59,9 @@ static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beam
     beamd_cluster_snapshot(c, task, self->now_ns, beamd_core_default_tradeoff(self));
     c->under_way++;
     batch->task[batch->tasks++] = task;
-    batch->problems += (unsigned)(task->subbands * task->preferences);
+    const int problems = task->subbands * task->preferences;
+    batch->problems += (unsigned)problems;
+    batch->expected_ns += beamd_core_expect_ns(c, effort, problems);
     if (batch->deadline_ns < c->active.deadline_ns) {
         batch->deadline_ns = c->active.deadline_ns;
     }
@@ -82,6 +77,7 @@ static void begin_batch(beamd_core *self, beamd_batch *batch, beamd_crew crew, b
     batch->backend = beamd_core_backend_of(effort);
     batch->tasks = 0;
     batch->problems = 0;
+    batch->expected_ns = 0;
     batch->deadline_ns = 0;
     batch->failed = false;
     memcpy(batch->faults.of, self->faults.of, sizeof batch->faults.of); /* its draws run on */
@@ -109,7 +105,8 @@ static double backlog_ns(const beamd_core *self)
     for (unsigned k = 0; k < self->open_count; k++) {
         const beamd_cluster *c = self->open[k];
         if (has_open(c)) {
-            waiting_ns += beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, problems_of(c, 1));
+            waiting_ns += beamd_core_expect_ns(c, BEAMD_EFFORT_FULL,
+                                               problems_of(c, beamd_bands_count(&c->open)));
         }
     }
     return waiting_ns;
@@ -133,8 +130,9 @@ static bool can_begin(const beamd_core *self, const beamd_cluster *c)
 {
     return has_open(c) && free_task(c) &&
            (self->now_ns >= c->wait_until_ns ||
-            self->now_ns >= less(beamd_core_stop_at_ns(self, c),
-                                 (uint64_t)(2 * beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1))));
+            self->now_ns >=
+                beamd_core_less(beamd_core_stop_at_ns(self, c),
+                                (uint64_t)(2 * beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1))));
 }
 
 static void add_to_batch(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
@@ -167,9 +165,10 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const beamd_clu
         }
         const int problems = problems_of(c, next_bands(c, free_task(c)));
         const double more_ns = beamd_core_expect_ns(c, effort, problems);
-        const bool same_way = beamd_core_excluded(self, c) == batch->task[0]->excluded &&
-                              beamd_core_expect_ns(c, effort, 1) <=
-                                  (double)less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        const bool same_way =
+            beamd_core_excluded(self, c) == batch->task[0]->excluded &&
+            beamd_core_expect_ns(c, effort, 1) <=
+                (double)beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
         if (!same_way || batch->tasks == BEAMD_BATCH_TASKS ||
             batch->problems + (unsigned)problems > batch_max ||
             expected_ns + more_ns > (double)left_ns) {
@@ -242,7 +241,7 @@ static beamd_cluster *most_urgent(beamd_core *self, beamd_effort *effort, uint64
         if (!can_begin(self, c)) {
             continue;
         }
-        *left_ns = less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        *left_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
         *effort = beamd_core_choose(self, c, *left_ns, under_pressure(self, waiting_ns, *left_ns));
         if (*effort == BEAMD_EFFORT_NONE && !beamd_core_has_answer(c)) {
             *effort = BEAMD_EFFORT_CHECK; /* late, and better than nothing */
@@ -433,8 +432,12 @@ static void end_health(beamd_core *self, beamd_batch *batch, bool lost)
                                     .wait_max_ns =
                                         (uint64_t)config->backend_retry_max_ms * 1000000u};
     beamd_backend_health *backend = &self->backend[batch->backend];
-    /* slow: given out when there was time enough by its own measure, back after the deadline */
-    const bool slow = self->now_ns > batch->deadline_ns;
+    /* slow: many times its own measure, and back after the deadline. The check has no substitute.
+     */
+    const double busy_ns = (double)beamd_core_less(batch->checked_ns, batch->start_ns);
+    const bool slow = !lost && batch->backend != BEAMD__BACKEND__BACKEND_CHECK &&
+                      batch->expected_ns > 0 && busy_ns > SLOW_FACTOR * batch->expected_ns &&
+                      self->now_ns > batch->deadline_ns;
     const beamd_health before = backend->health;
     const bool changed =
         beamd_health_end(backend, self->now_ns, lost || slow || batch->failed, &rule);

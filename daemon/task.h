@@ -183,6 +183,7 @@ struct beamd_batch {
     unsigned tasks, problems;
     int effort;           /* beamd_effort */
     int crew;             /* beamd_crew */
+    double expected_ns;   /* by measured times; 0: not known */
     uint64_t deadline_ns; /* the latest of its requests: long after it the thread is lost */
     beamd_room room[BEAMD_ROOMS];
     beam_inference *inference; /* of the sizes at hand; NULL: no room */

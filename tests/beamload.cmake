@@ -5,7 +5,13 @@ if(TARGET beamload_parts)
   endforeach()
 endif()
 if(TARGET beamload AND TARGET beamd)
-  add_test(NAME test_beamload_daemon COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/system/test_beamload.sh $<TARGET_FILE:beamd>
-                                             $<TARGET_FILE:beamload>)
-  set_tests_properties(test_beamload_daemon PROPERTIES LABELS "system" TIMEOUT 300)
+  set(BEAM_LOAD_TESTS daemon)
+  if(NOT BEAM_SANITIZE) # a sanitizer keeps what is freed
+    list(APPEND BEAM_LOAD_TESTS memory)
+  endif()
+  foreach(test IN LISTS BEAM_LOAD_TESTS)
+    add_test(NAME test_beamload_${test} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/system/test_beamload_${test}.sh
+                                                $<TARGET_FILE:beamd> $<TARGET_FILE:beamload>)
+    set_tests_properties(test_beamload_${test} PROPERTIES LABELS "system" TIMEOUT 300)
+  endforeach()
 endif()

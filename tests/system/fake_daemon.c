@@ -81,6 +81,11 @@ static void answer_front(reply *r, const Beamd__FrontRequest *request)
         refuse(r, BEAMD__ERROR_CODE__ERROR_UNKNOWN_CLUSTER, "", "no such cluster");
         return;
     }
+    if (atomic_load(&r->self->busy) > 0) {
+        atomic_fetch_sub(&r->self->busy, 1);
+        refuse(r, BEAMD__ERROR_CODE__ERROR_BUSY, "", "another front is being computed");
+        return;
+    }
     Beamd__FrontPoint points[BEAM_WIRE_MAX_FRONT_POINTS], *list[BEAM_WIRE_MAX_FRONT_POINTS];
     const size_t count = request->points ? request->points : POINTS;
     for (size_t k = 0; k < count; k++) {
@@ -230,7 +235,11 @@ static void answer_status(reply *r, bool list)
     cluster_of(&cluster, &preference, north);
     if (list) {
         Beamd__ClusterListReply message = BEAMD__CLUSTER_LIST_REPLY__INIT;
-        message.n_clusters = 1;
+        const bool empty = atomic_load(&r->self->empty_lists) > 0;
+        if (empty) {
+            atomic_fetch_sub(&r->self->empty_lists, 1);
+        }
+        message.n_clusters = empty ? 0 : 1;
         message.clusters = clusters;
         send_reply(r, BEAM_WIRE_CLUSTER_LIST_REPLY, &message.base);
         return;

@@ -14,9 +14,11 @@ enum { FAKE_MESSAGE_BYTES = 1 << 18, FAKE_NAMED_MAX = 4 };
 typedef struct fake_daemon {
     char dir[64]; /* the runtime directory */
     atomic_bool stop;
-    atomic_bool telemetry; /* is published */
-    atomic_bool answers;   /* requests are answered */
-    atomic_bool restarted; /* the next telemetry begins again from zero */
+    atomic_bool telemetry;   /* is published */
+    atomic_bool answers;     /* requests are answered */
+    atomic_bool restarted;   /* the next telemetry begins again from zero */
+    atomic_uint busy;        /* so many fronts are refused first */
+    atomic_uint empty_lists; /* so many lists of clusters have none yet */
     atomic_uint drains, reloads, checks;
     char log_level[32]; /* set last; read it when the request is answered */
     /* inside */

@@ -78,6 +78,17 @@ static void a_front_is_drawn_with_the_present_answers(void **state)
     ctl_expect(ctl_run(daemon_.dir, "front", "north", "--table", NULL), 0, "   4 tau 0.500", "");
 }
 
+static void a_busy_daemon_is_asked_again(void **state)
+{
+    (void)state;
+    atomic_store(&daemon_.busy, 3);
+    ctl_expect(ctl_run(daemon_.dir, "front", "north", NULL), 0, "front of north", "");
+    assert_int_equal(atomic_load(&daemon_.busy), 0);
+    atomic_store(&daemon_.busy, 1000000);
+    ctl_expect(ctl_run(daemon_.dir, "--timeout", "300", "front", "north", NULL), 1, "",
+               "refused (busy)");
+}
+
 static void a_front_is_valid_json_whatever_it_holds(void **state)
 {
     (void)state;
@@ -231,6 +242,15 @@ static void a_set_of_solutions_is_watched_line_by_line(void **state)
     assert_int_equal(*line, 0);
     ctl_outcome_free(&o);
     ctl_expect(ctl_run(daemon_.dir, "--count", "3", "watch", NULL), 0, "274 balanced", "");
+}
+
+static void clusters_that_come_later_are_watched_too(void **state)
+{
+    (void)state;
+    atomic_store(&daemon_.empty_lists, 2);
+    ctl_expect(ctl_run(daemon_.dir, "--count", "1", "watch", NULL), 0, "0 balanced",
+               "no solution of any cluster yet");
+    assert_int_equal(atomic_load(&daemon_.empty_lists), 0);
 }
 
 static void odd_texts_and_numbers_stay_json(void **state)
@@ -474,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_front_is_drawn_with_the_present_answers, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_busy_daemon_is_asked_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_front_is_valid_json_whatever_it_holds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_front_is_drawn_as_svg, set_up, tear_down),
         cmocka_unit_test_setup_teardown(named_preferences_come_and_go, set_up, tear_down),
@@ -481,6 +502,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_log_and_the_end_are_ruled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_set_of_solutions_is_watched_line_by_line, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(clusters_that_come_later_are_watched_too, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(odd_texts_and_numbers_stay_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_frame_of_top_has_rates, set_up, tear_down),

@@ -2,7 +2,7 @@
 # beamload against a real beamd: nothing unanswered, every number right, record and replay, ping and overhead, a capacity
 # search that ends, preferences. Rates are low and shares forgiving: the machine that runs the tests is loaded.
 #
-#   test_beamload.sh BEAMD BEAMLOAD
+#   test_beamload_daemon.sh BEAMD BEAMLOAD
 set -euo pipefail
 
 beamd=$1 beamload=$2
@@ -71,11 +71,25 @@ expect "$dir/mix.json" result.unanswered '==' 0
 expect "$dir/mix.json" verify.answers '>' 10
 expect "$dir/mix.json" verify.worst_difference '<' 1e-6
 
+echo "== run: subbands and named preferences, answered as a set; beams in few bits"
+"$beamload" run "${common[@]}" --clusters 2 --subbands 3 --preferences 0.2,0.8 --rate 10 --duration 1s --warmup 0s --deadline 2s \
+  --beam-element bfp --verify 1 >"$dir/set.json"
+expect "$dir/set.json" result.unanswered '==' 0
+expect "$dir/set.json" result.solutions '==' "$((6 * $(value "$dir/set.json" result.answers)))"
+expect "$dir/set.json" verify.solutions '==' "$(value "$dir/set.json" result.solutions)"
+expect "$dir/set.json" verify.worst_difference '<' 1e-6
+expect "$dir/set.json" verify.power_excess '<=' 1e-9
+
 echo "== overload: every request is answered"
 "$beamload" run "${common[@]}" --clusters 4 --rate 2000 --arrivals poisson --duration 1s --warmup 0s >"$dir/over.json"
 expect "$dir/over.json" result.requests '>' 4000
 expect "$dir/over.json" result.unanswered '==' 0
 expect "$dir/over.json" result.duplicates '==' 0
+"$beamload" run "${common[@]}" --clusters 4 --rate 100 --antennas 32 --users 9 --deadline 300us --duration 1s --warmup 0s \
+  --verify 1 >"$dir/hard.json"
+expect "$dir/hard.json" result.unanswered '==' 0
+expect "$dir/hard.json" verify.wrong '==' 0
+expect "$dir/hard.json" verify.worst_difference '<' 1e-6
 
 echo "== ping and overhead"
 "$beamload" ping --json --rate 100 --duration 0.5s --warmup 0.1s >"$dir/ping.json"
@@ -130,6 +144,12 @@ done
 status=0
 "$beamload" replay "$beamd" "${common[@]}" >/dev/null 2>&1 || status=$?
 [ $status -eq 1 ] || fail "a file that is no trace: exit status $status"
+
+echo "== kill -9: the first answer after the restart is warm"
+mkdir -m 700 "$dir/again"
+"$beamload" restart --runtime-dir "$dir/again" --json --clusters 2 --rate 20 --duration 3s --wait 20s --deadline 2s \
+  -- "$beamd" --runtime-dir "$dir/again" --set 'workers = 1' >"$dir/restart.json" 2>"$dir/restart.log"
+expect "$dir/restart.json" warm '==' 1
 
 echo "== the daemon still lives and drains"
 kill -TERM "$daemon"
