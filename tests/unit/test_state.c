@@ -548,12 +548,37 @@ static void a_cluster_that_goes_while_it_is_copied_is_no_harm(void **state)
         if (again) { /* registered anew, perhaps in the same memory */
             add(&before, "large", &small, 2);
         }
+        assert_null(turn(&before, warm, 11, &more)); /* half of it is thrown away */
+        assert_false(more);
         (void)case_settle(&before, warm);
         assert_int_equal(there("large.state"), again);
         beamd_state_close(&warm);
     }
     beamd_state *warm = load(&after);
     case_assert_same(before.clusters[0], after.clusters[0]);
+    beamd_state_close(&warm);
+}
+
+/* As many changes as the old one had: nothing but its number tells them apart. */
+static void a_cluster_registered_anew_while_it_is_written_is_written_too(void **state)
+{
+    (void)state;
+    const beamd_cluster *old = add(&before, "a", &small, 1);
+    const uint64_t changed = old->changed;
+    beamd_state *warm = case_open(&before, base);
+    bool more;
+    beamd_job *job = turn(&before, warm, 10, &more);
+    assert_non_null(job);
+    case_world_remove(&before, "a");
+    beamd_cluster *c = add(&before, "a", &wide, 2);
+    assert_int_equal(c->changed, changed);
+    job->run(job);
+    assert_true(beamd_state_done(warm, job, 20, 1000));
+    assert_int_not_equal(c->changed, c->saved);
+    assert_int_equal(case_settle(&before, warm), 1);
+    beamd_state_close(&warm);
+    warm = load(&after);
+    case_assert_same(c, after.clusters[0]);
     beamd_state_close(&warm);
 }
 
@@ -1068,6 +1093,7 @@ int main(void)
         IN_BASE(a_cluster_is_written_once_in_a_while_and_all_get_their_turn),
         IN_BASE(a_large_cluster_is_copied_in_pieces),
         IN_BASE(a_cluster_that_goes_while_it_is_copied_is_no_harm),
+        IN_BASE(a_cluster_registered_anew_while_it_is_written_is_written_too),
         IN_BASE(what_changes_while_it_is_written_is_written_again),
         IN_BASE(a_removed_cluster_does_not_come_back),
         IN_BASE(without_a_thread_it_waits),
