@@ -164,6 +164,12 @@ static Beamd__Solution *put_solution(messages *m, beamd_answer *a, Beamd__Servic
     return s;
 }
 
+/* Beams of a preference that went meanwhile are no answer for the one in its place. */
+static bool is_of(const beamd_answer *answer, const char *name)
+{
+    return answer->present && strcmp(answer->preference_name, name) == 0;
+}
+
 /* What there is for a problem of the active request, and how much was done for it. NULL: nothing.
  */
 static beamd_answer *best_there_is(const beamd_cluster *c, int band, int preference,
@@ -171,19 +177,20 @@ static beamd_answer *best_there_is(const beamd_cluster *c, int band, int prefere
 {
     const int at = beamd_problem_index(band, preference);
     beamd_answer *last = c->last[at], *check = c->check[at];
+    const char *name = c->named_count > 0 ? c->named[preference].name : "";
     if (beamd_bands_has(&c->failed, band)) {
         return NULL;
     }
     if (beamd_bands_has(&c->done, band)) {
         *service = last->service;
-        return last->present ? last : NULL;
+        return is_of(last, name) ? last : NULL;
     }
-    if (beamd_bands_has(&c->checked, band) && check->present) {
+    if (beamd_bands_has(&c->checked, band) && is_of(check, name)) {
         *service = check->service;
         return check;
     }
     *service = BEAMD__SERVICE__SERVICE_HELD;
-    return last->present && beamd_answer_of_this_life(last) ? last : NULL;
+    return is_of(last, name) ? last : NULL;
 }
 
 bool beamd_core_has_answer(const beamd_cluster *c)

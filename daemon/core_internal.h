@@ -112,6 +112,8 @@ beamd_request beamd_core_request(const beamd_core *self, const beamd_call *call)
 /* core_queue.c: who waits, until when, and with what a request ends. */
 /* A request for the present state of these subbands: replaces waiting ones that it covers. */
 void beamd_core_enqueue(beamd_core *self, beamd_cluster *cluster, const beamd_request *request);
+/* The active request is for other preferences than when it was begun. */
+void beamd_core_begin_again(beamd_core *self, beamd_cluster *cluster);
 /* Something other than CSI changed: solve again if no CSI follows. */
 void beamd_core_make_due(beamd_core *self, beamd_cluster *cluster, uint64_t now_ns);
 void beamd_core_remove(beamd_core *self, beamd_cluster *cluster, const char *why);

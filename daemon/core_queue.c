@@ -30,6 +30,18 @@ static void list_erase(beamd_core *self, beamd_cluster *c)
     c->open_at = -1;
 }
 
+/* What is under way for it comes too late; what the spare task has checked still holds. */
+void beamd_core_begin_again(beamd_core *self, beamd_cluster *c)
+{
+    const beamd_bands none = {{0}};
+    if (c->active.present) {
+        c->ticket = ++self->ticket;
+        c->open = c->active.bands;
+        c->done = none;
+        c->failed = none;
+    }
+}
+
 static void activate(beamd_core *self, beamd_cluster *c, const beamd_request *request)
 {
     const beamd_bands none = {{0}};
