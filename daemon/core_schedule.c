@@ -246,10 +246,12 @@ static beamd_cluster *most_urgent(beamd_core *self, beamd_effort *effort, uint64
         if (*effort == BEAMD_EFFORT_NONE && !beamd_core_has_answer(c)) {
             *effort = BEAMD_EFFORT_CHECK; /* late, and better than nothing */
         }
+        if (*effort != BEAMD_EFFORT_FULL) {
+            beamd_core_relax(self, c);
+        }
         if (*effort != BEAMD_EFFORT_NONE) {
             return c;
-        }
-        beamd_core_relax(c); /* too late for it: what it has is sent at its last moment */
+        } /* too late for it: what it has is sent at its last moment */
     }
     return NULL;
 }
@@ -323,19 +325,26 @@ static void stamp(beamd_cluster *c, const beamd_batch *batch)
     c->checked_ns = batch->checked_ns > c->checked_ns ? batch->checked_ns : c->checked_ns;
 }
 
+static bool has_newer(const beamd_cluster *c, const beamd_answer *a)
+{
+    for (int q = 0; q < c->preferences_room; q++) {
+        const beamd_answer *last = c->last[beamd_problem_index(a->subband, q)];
+        if (last->present && last->csi_sequence > a->csi_sequence &&
+            strcmp(last->preference_name, a->preference_name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A task of an earlier request must not put its answers in place of newer ones. */
 static void drop_overtaken(const beamd_cluster *c, const beamd_task *task)
 {
     for (int i = 0; i < task->subbands; i++) {
-        const int b = task->subband[i];
+        const bool done = c->active.present && beamd_bands_has(&c->done, task->subband[i]);
         for (int p = 0; p < task->preferences; p++) {
             beamd_answer *a = task->answer[beamd_problem_index(i, p)];
-            bool overtaken = c->active.present && beamd_bands_has(&c->done, b);
-            for (int q = 0; q < c->preferences_room; q++) {
-                const beamd_answer *last = c->last[beamd_problem_index(b, q)];
-                overtaken = overtaken || (last->present && last->csi_sequence > a->csi_sequence);
-            }
-            a->present = a->present && !overtaken;
+            a->present = a->present && !done && !has_newer(c, a);
         }
     }
 }
