@@ -22,6 +22,10 @@ double beamd_core_expect_ns(const beamd_cluster *c, beamd_effort effort, double 
 void beamd_core_measured(beamd_cluster *c, beamd_effort effort, double each_ns)
 {
     beamd_service_time *t = &c->service[effort];
+    const beamd_service_time *network = &c->service[BEAMD_EFFORT_NETWORK];
+    if (effort == BEAMD_EFFORT_FULL && network->mean_ns > each_ns) {
+        beamd_core_measured(c, BEAMD_EFFORT_NETWORK, each_ns); /* is a part of it */
+    }
     if (t->mean_ns <= 0) {
         t->mean_ns = each_ns;
         t->deviation_ns = 0;
@@ -36,7 +40,8 @@ void beamd_core_relax(const beamd_core *self, beamd_cluster *c)
     const uint64_t stop_ns = beamd_core_stop_at_ns(self, c);
     const double all_ns =
         stop_ns > c->active.received_ns ? (double)(stop_ns - c->active.received_ns) : 0;
-    const double problems = c->named_count > 0 ? c->named_count : 1;
+    const double problems =
+        beamd_bands_count(&c->active.bands) * (c->named_count > 0 ? c->named_count : 1);
     for (int k = 0; k < BEAMD_EFFORTS; k++) {
         /* full effort is ruled out by pressure (core_schedule.c), which this cluster makes alone */
         const double share =
