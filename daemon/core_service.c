@@ -6,8 +6,8 @@
 
 /* A new measurement counts for one in eight; twice the mean deviation is allowed for. */
 static const double weight = 0.125, deviations = 2;
-/* What was not chosen for its time is taken for this much faster at the next look: after 50 looks
- * an outlier of a factor of ten is forgotten. */
+/* What was not chosen for its time is taken for this much faster by the next request: after 50 of
+ * them an outlier of a factor of ten is forgotten. */
 static const double forget = 0.955;
 
 double beamd_core_expect_ns(const beamd_cluster *c, beamd_effort effort, double problems)
@@ -31,9 +31,9 @@ void beamd_core_measured(beamd_cluster *c, beamd_effort effort, double each_ns)
     t->mean_ns += weight * (each_ns - t->mean_ns);
 }
 
-void beamd_core_relax(beamd_cluster *c)
+void beamd_core_relax(beamd_cluster *c, beamd_effort chosen)
 {
-    for (int k = 0; k < BEAMD_EFFORTS; k++) {
+    for (int k = 0; k < BEAMD_EFFORTS && k < (int)chosen; k++) {
         c->service[k].mean_ns *= forget;
         c->service[k].deviation_ns *= forget;
     }

@@ -392,7 +392,7 @@ static void measured_times_choose_the_effort(void **state)
     assert_int_equal(beamd_core_choose(w->core, c, 30000, false), BEAMD_EFFORT_CHECK);
     assert_int_equal(beamd_core_choose(w->core, c, 10000, false), BEAMD_EFFORT_NONE);
     for (int k = 0; k < 50; k++) {
-        beamd_core_relax(c);
+        beamd_core_relax(c, BEAMD_EFFORT_NONE);
     }
     assert_int_not_equal(beamd_core_choose(w->core, c, 10000, false), BEAMD_EFFORT_NONE);
     world_free(w);
