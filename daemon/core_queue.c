@@ -209,11 +209,19 @@ void beamd_core_remove(beamd_core *self, beamd_cluster *c, const char *why)
     beamd_core_forget(self, c);
 }
 
+/* As configured, but never more than a quarter of a short deadline. */
+static uint64_t margin_ns(const beamd_core *self, const beamd_cluster *c)
+{
+    const uint64_t configured_ns = (uint64_t)self->config->deadline_margin_us * 1000u;
+    const uint64_t quarter_ns = beamd_core_less(c->active.deadline_ns, c->active.received_ns) / 4;
+    return configured_ns < quarter_ns ? configured_ns : quarter_ns;
+}
+
 /* A quarter of the margin is enough to send what is there already, twice what it took lately where
  * that is more: hundreds of subbands take a millisecond. */
 uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
-    const uint64_t quarter_ns = (uint64_t)self->config->deadline_margin_us * 250u;
+    const uint64_t quarter_ns = margin_ns(self, c) / 4;
     const uint64_t most_ns = beamd_core_less(c->active.deadline_ns, c->active.received_ns) / 4;
     const double send_ns = 2 * c->answer_ns;
     const uint64_t wide_ns = send_ns < (double)most_ns ? (uint64_t)send_ns : most_ns;
@@ -223,8 +231,7 @@ uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
 /* The check of what may have to be rescued fits between this moment and the margin. */
 uint64_t beamd_core_stop_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
-    const uint64_t margin_ns = (uint64_t)self->config->deadline_margin_us * 1000u;
-    const uint64_t margin_at_ns = beamd_core_less(c->active.deadline_ns, margin_ns);
+    const uint64_t margin_at_ns = beamd_core_less(c->active.deadline_ns, margin_ns(self, c));
     const uint64_t hold_ns = beamd_core_hold_at_ns(self, c);
     const uint64_t end_ns = margin_at_ns < hold_ns ? margin_at_ns : hold_ns;
     const uint64_t most_ns =

@@ -273,7 +273,7 @@ static pick most_urgent(beamd_core *self)
             continue;
         }
         p.left_ns = beamd_core_less(beamd_core_stop_at_ns(self, p.first), self->now_ns);
-        p.pressed = under_pressure(self, p.first, waiting_ns, p.left_ns);
+        p.pressed = under_pressure(self, p.first, backlog, p.left_ns);
         p.effort = choose(self, p.first, p.left_ns, p.pressed);
         note_choice(p.first, p.effort, p.left_ns);
         if (p.effort != BEAMD_EFFORT_NONE) {
