@@ -274,8 +274,8 @@ void beamd_cluster_snapshot(beamd_cluster *self, beamd_task *task, uint64_t now_
 /* A task that came back: its answers of band i, preference p become those of `into` (last or
  * check), the task gets the old ones: pointers are exchanged. Only answers that are `present` go
  * over, those that failed (answer->code) stay in the task; preferences are matched by name, and one
- * that was removed meanwhile gets lost. Answers of other users or CSI than now are taken as well:
- * they say whose they are. */
+ * that was removed meanwhile gets lost, and so does an answer to an earlier request than the one
+ * there. Answers of other users or CSI than now are taken as well: they say whose they are. */
 void beamd_cluster_take(beamd_cluster *self, beamd_task *task, beamd_answer **into);
 /* The normalising values as the task left them, where they still fit; rates are raised to any
  * answer that beats them. Before beamd_cluster_take. */

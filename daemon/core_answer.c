@@ -174,11 +174,11 @@ static beamd_answer *best_there_is(const beamd_cluster *c, int band, int prefere
     if (beamd_bands_has(&c->failed, band)) {
         return NULL;
     }
-    if (beamd_bands_has(&c->done, band)) {
+    if (beamd_bands_has(&c->done, band) && last->present && last->ticket == c->ticket) {
         *service = last->service;
-        return last->present ? last : NULL;
+        return last;
     }
-    if (beamd_bands_has(&c->checked, band) && check->present) {
+    if (beamd_bands_has(&c->checked, band) && check->present && check->ticket == c->ticket) {
         *service = check->service;
         return check;
     }

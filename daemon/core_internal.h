@@ -9,7 +9,7 @@
 enum {
     BEAMD_SENDERS_MAX = 1024, /* whose clocks are followed */
     BEAMD_LOST_MAX = 8,       /* threads given up that have not come back */
-    BEAMD_BATCHES_MAX = 64 + BEAMD_LOST_MAX
+    BEAMD_BATCHES_MAX = 64 + 1 + BEAMD_LOST_MAX /* threads, the rescuer, lost ones */
 };
 
 /* What a ClusterStatus points to. */
@@ -38,6 +38,7 @@ struct beamd_core {
     beamd_refresh_job *refresh; /* NULL: none under way */
     unsigned jobs[BEAMD_CREWS];
     beamd_front_job *front; /* one at a time */
+    bool front_waits; /* for the background thread */
     beamd_request front_for;
     char front_cluster[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
     uint64_t ticket; /* of the last request activated */
@@ -115,6 +116,8 @@ void beamd_core_enqueue(beamd_core *self, beamd_cluster *cluster, const beamd_re
 /* Something other than CSI changed: solve again if no CSI follows. */
 void beamd_core_make_due(beamd_core *self, beamd_cluster *cluster, uint64_t now_ns);
 void beamd_core_remove(beamd_core *self, beamd_cluster *cluster, const char *why);
+/* The active request from its beginning: what was done for it was for other preferences. */
+void beamd_core_restart(beamd_core *self, beamd_cluster *cluster);
 /* Ends the active request with what is there; the next one follows. */
 void beamd_core_finish(beamd_core *self, beamd_cluster *cluster);
 /* Those that no thread works on. */

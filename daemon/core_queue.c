@@ -54,6 +54,15 @@ static void deactivate(beamd_core *self, beamd_cluster *c)
     c->ticket = 0;
 }
 
+void beamd_core_restart(beamd_core *self, beamd_cluster *c)
+{
+    if (c->active.present) {
+        const beamd_request request = c->active;
+        deactivate(self, c);
+        activate(self, c, &request);
+    }
+}
+
 static void activate_next(beamd_core *self, beamd_cluster *c)
 {
     if (c->pending_count > 0) {

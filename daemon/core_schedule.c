@@ -571,6 +571,7 @@ static void give_up_tasks(beamd_core *self, beamd_batch *batch)
         if (beamd_cluster_replace_task(c, task, &err) < 0) {
             BEAMD_LOG(BEAMD_LOG_ERR, "event=task_not_replaced cluster=%s why=\"%s\"", c->id,
                       err.text);
+            continue; /* still under way: the cluster must outlive it */
         }
         c->under_way--;
         self->bytes = self->bytes - before + c->bytes;
