@@ -302,6 +302,7 @@ static void abandon(beamd_core *self)
     for (unsigned i = 0; i < self->count; i++) {
         beamd_core_refuse_waiting(self, self->clusters[i], &err);
     }
+    beamd_core_front_refuse(self, &err);
 }
 
 static void take_job(beamd_core *self, beamd_job *job)

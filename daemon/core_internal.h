@@ -164,6 +164,8 @@ void beamd_core_background(beamd_core *self);
 void beamd_core_refresh_done(beamd_core *self, beamd_refresh_job *job);
 void beamd_core_front(beamd_core *self, const beamd_call *call, const Beamd__FrontRequest *message);
 void beamd_core_front_done(beamd_core *self);
+/* Of one that still waits for the thread. */
+void beamd_core_front_refuse(beamd_core *self, const beam_wire_error *err);
 
 /* core_requests.c, core_control.c */
 /* False without memory. */
