@@ -211,7 +211,7 @@ typedef struct beamd_cluster_limits {
     int users_max;
     int threads;       /* tasks of one request */
     size_t bytes_max;  /* of one cluster */
-    size_t bytes_left; /* of all */
+    size_t bytes_left; /* of all, what the cluster in question has included */
 } beamd_cluster_limits;
 
 /* NULL: *err names the field. A cluster without targets yet, users and CSI. */

@@ -101,8 +101,7 @@ static int next_bands(const beamd_cluster *c, const beamd_task *task)
 /* What the cluster waits with, in nanoseconds of one thread at full effort. */
 static double waiting_ns(const beamd_cluster *c)
 {
-    return beamd_core_expect_ns(c, BEAMD_EFFORT_FULL,
-                                problems_of(c, beamd_bands_count(&c->open)));
+    return beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, problems_of(c, beamd_bands_count(&c->open)));
 }
 
 static double backlog_ns(const beamd_core *self)
@@ -130,14 +129,24 @@ static bool same_sizes(const beam_dims *a, const beam_dims *b)
            a->targets == b->targets;
 }
 
+/* Until then others are awaited for its batch: no longer than half of its time, and never into what
+ * the solving needs. */
+static uint64_t begin_at_ns(const beamd_core *self, const beamd_cluster *c)
+{
+    const uint64_t stop_ns = beamd_core_stop_at_ns(self, c);
+    const double need_ns = 2 * beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1);
+    const uint64_t half_ns = stop_ns - beamd_core_less(stop_ns, c->active.received_ns) / 2;
+    const uint64_t latest_ns =
+        need_ns < (double)stop_ns ? beamd_core_less(stop_ns, (uint64_t)need_ns) : 0;
+    const uint64_t most_ns = half_ns < latest_ns ? half_ns : latest_ns;
+    return c->wait_until_ns < most_ns ? c->wait_until_ns : most_ns;
+}
+
 /* Whether a thread may begin with it now: a task is free, and nobody more is awaited. */
 static bool can_begin(const beamd_core *self, const beamd_cluster *c)
 {
     return has_open(c) && free_task(c) &&
-           (self->now_ns >= c->wait_until_ns ||
-            self->now_ns >=
-                beamd_core_less(beamd_core_stop_at_ns(self, c),
-                                (uint64_t)(2 * beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1))));
+           (self->now_ns >= c->wait_until_ns || self->now_ns >= begin_at_ns(self, c));
 }
 
 static void add_to_batch(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
@@ -638,8 +647,9 @@ uint64_t beamd_core_schedule_next_ns(const beamd_core *self)
         if (!c->hedged && !self->rescue_away && stop_ns > self->now_ns) {
             next_ns = stop_ns < next_ns ? stop_ns : next_ns;
         }
-        if (has_open(c) && c->wait_until_ns > self->now_ns) {
-            next_ns = c->wait_until_ns < next_ns ? c->wait_until_ns : next_ns;
+        if (c->wait_until_ns > self->now_ns && has_open(c)) {
+            const uint64_t begin_ns = begin_at_ns(self, c);
+            next_ns = begin_ns > self->now_ns && begin_ns < next_ns ? begin_ns : next_ns;
         }
     }
     return next_ns;
