@@ -164,6 +164,14 @@ static Beamd__Solution *put_solution(messages *m, beamd_answer *a, Beamd__Servic
     return s;
 }
 
+/* Beams of a preference that went meanwhile are no answer for the one in its place, and those of
+ * before a restart are a start only. */
+static bool is_of(const beamd_answer *answer, const char *name)
+{
+    return answer->present && beamd_answer_of_this_life(answer) &&
+           strcmp(answer->preference_name, name) == 0;
+}
+
 /* What there is for a problem of the active request, and how much was done for it. NULL: nothing.
  */
 static beamd_answer *best_there_is(const beamd_cluster *c, int band, int preference,
@@ -171,19 +179,20 @@ static beamd_answer *best_there_is(const beamd_cluster *c, int band, int prefere
 {
     const int at = beamd_problem_index(band, preference);
     beamd_answer *last = c->last[at], *check = c->check[at];
+    const char *name = c->named_count > 0 ? c->named[preference].name : "";
     if (beamd_bands_has(&c->failed, band)) {
         return NULL;
     }
-    if (beamd_bands_has(&c->done, band) && last->present && last->ticket == c->ticket) {
+    if (beamd_bands_has(&c->done, band) && is_of(last, name) && last->ticket == c->ticket) {
         *service = last->service;
         return last;
     }
-    if (beamd_bands_has(&c->checked, band) && check->present && check->ticket == c->ticket) {
+    if (beamd_bands_has(&c->checked, band) && is_of(check, name) && check->ticket == c->ticket) {
         *service = check->service;
         return check;
     }
     *service = BEAMD__SERVICE__SERVICE_HELD;
-    return last->present && beamd_answer_of_this_life(last) ? last : NULL;
+    return is_of(last, name) ? last : NULL;
 }
 
 bool beamd_core_has_answer(const beamd_cluster *c)

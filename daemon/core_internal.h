@@ -154,9 +154,9 @@ beamd_effort beamd_core_choose(const beamd_core *self, const beamd_cluster *clus
 /* Nanoseconds that `problems` of the cluster take with this effort; 0: not measured yet. */
 double beamd_core_expect_ns(const beamd_cluster *cluster, beamd_effort effort, double problems);
 void beamd_core_measured(beamd_cluster *cluster, beamd_effort effort, double each_ns);
-/* Efforts above the chosen one come a little nearer, so that one bad measurement does not rule them
- * out for ever. */
-void beamd_core_relax(beamd_cluster *cluster, beamd_effort chosen);
+/* An effort whose own measure rules it out even with all the time of a request comes a little
+ * nearer, so that some bad measurements do not rule it out for ever. */
+void beamd_core_relax(const beamd_core *self, beamd_cluster *cluster);
 Beamd__Backend beamd_core_backend_of(beamd_effort effort);
 
 /* core_background.c: best rates, sensing rows, fronts. */

@@ -264,10 +264,10 @@ static bool submit_batch(beamd_core *self, beamd_batch *batch)
 }
 
 /* Once a request: a step may look many times. */
-static void note_choice(beamd_cluster *c, beamd_effort effort, uint64_t left_ns)
+static void note_choice(const beamd_core *self, beamd_cluster *c, beamd_effort effort)
 {
-    if (effort >= BEAMD_EFFORT_CHECK && left_ns > 0 && c->relaxed_for != c->ticket) {
-        beamd_core_relax(c, effort);
+    if (effort != BEAMD_EFFORT_FULL && c->relaxed_for != c->ticket) {
+        beamd_core_relax(self, c);
         c->relaxed_for = c->ticket;
     }
 }
@@ -284,7 +284,7 @@ static pick most_urgent(beamd_core *self)
         p.left_ns = beamd_core_less(beamd_core_stop_at_ns(self, p.first), self->now_ns);
         p.pressed = under_pressure(self, p.first, backlog, p.left_ns);
         p.effort = choose(self, p.first, p.left_ns, p.pressed);
-        note_choice(p.first, p.effort, p.left_ns);
+        note_choice(self, p.first, p.effort);
         if (p.effort != BEAMD_EFFORT_NONE) {
             return p;
         } /* else too late for it: what it has is sent at its last moment */
@@ -359,6 +359,30 @@ static void stamp(beamd_cluster *c, const beamd_batch *batch)
     c->checked_ns = batch->checked_ns > c->checked_ns ? batch->checked_ns : c->checked_ns;
 }
 
+static bool has_newer(const beamd_cluster *c, const beamd_answer *a)
+{
+    for (int q = 0; q < c->preferences_room; q++) {
+        const beamd_answer *last = c->last[beamd_problem_index(a->subband, q)];
+        if (last->present && last->csi_sequence > a->csi_sequence &&
+            strcmp(last->preference_name, a->preference_name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A task of an earlier request must not put its answers in place of newer ones. */
+static void drop_overtaken(const beamd_cluster *c, const beamd_task *task)
+{
+    for (int i = 0; i < task->subbands; i++) {
+        const bool done = c->active.present && beamd_bands_has(&c->done, task->subband[i]);
+        for (int p = 0; p < task->preferences; p++) {
+            beamd_answer *a = task->answer[beamd_problem_index(i, p)];
+            a->present = a->present && !done && !has_newer(c, a);
+        }
+    }
+}
+
 /* Answers of one task: into `last`, or `check` for the spare one. */
 static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
                       const beamd_batch *batch)
@@ -375,6 +399,9 @@ static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
     if (task == c->spare) {
         for (int i = 0; in_time && i < task->subbands; i++) {
             beamd_bands_add(&c->checked, task->subband[i]);
+            for (int p = 0; p < c->preferences_room; p++) { /* of an earlier request */
+                c->check[beamd_problem_index(task->subband[i], p)]->present = false;
+            }
         }
         if (in_time) {
             beamd_cluster_take(c, task, c->check);
@@ -384,6 +411,8 @@ static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
     beamd_cluster_take_ideal(c, task, self->now_ns);
     if (in_time) {
         note_failures(c, task);
+    } else {
+        drop_overtaken(c, task);
     }
     beamd_cluster_take(c, task, c->last);
     c->changed++;

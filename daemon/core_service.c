@@ -6,9 +6,9 @@
 
 /* A new measurement counts for one in eight; twice the mean deviation is allowed for. */
 static const double weight = 0.125, deviations = 2;
-/* What was not chosen for its time is taken for this much faster by the next request: after 50 of
- * them an outlier of a factor of ten is forgotten. */
-static const double forget = 0.955;
+/* What was not chosen for its time is taken for this much faster at the next look: after 22 looks
+ * an outlier of a factor of ten is forgotten. */
+static const double forget = 0.9;
 
 double beamd_core_expect_ns(const beamd_cluster *c, beamd_effort effort, double problems)
 {
@@ -31,11 +31,21 @@ void beamd_core_measured(beamd_cluster *c, beamd_effort effort, double each_ns)
     t->mean_ns += weight * (each_ns - t->mean_ns);
 }
 
-void beamd_core_relax(beamd_cluster *c, beamd_effort chosen)
+void beamd_core_relax(const beamd_core *self, beamd_cluster *c)
 {
-    for (int k = 0; k < BEAMD_EFFORTS && k < (int)chosen; k++) {
-        c->service[k].mean_ns *= forget;
-        c->service[k].deviation_ns *= forget;
+    const uint64_t stop_ns = beamd_core_stop_at_ns(self, c);
+    const double all_ns =
+        stop_ns > c->active.received_ns ? (double)(stop_ns - c->active.received_ns) : 0;
+    const double problems = c->named_count > 0 ? c->named_count : 1;
+    for (int k = 0; k < BEAMD_EFFORTS; k++) {
+        /* full effort is ruled out by pressure (core_schedule.c), which this cluster makes alone */
+        const double share =
+            k == BEAMD_EFFORT_FULL ? 0.5 * (double)self->config->workers / problems : 1;
+        const double most_ns = share * all_ns;
+        if (beamd_core_expect_ns(c, (beamd_effort)k, 1) > most_ns) {
+            c->service[k].mean_ns *= forget;
+            c->service[k].deviation_ns *= forget;
+        }
     }
 }
 

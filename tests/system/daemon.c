@@ -132,10 +132,10 @@ static long long now_ms(void)
     return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
     (void)st;
-    (void)type;
+    (void)kind;
     (void)at;
     return remove(path);
 }
@@ -154,7 +154,7 @@ int test_daemon_wait(test_daemon *self, int timeout_ms)
         char *log = test_daemon_log(self);
         fail_msg("beamd did not end within %d ms: %s", timeout_ms, log);
     }
-    (void)nftw(self->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    (void)nftw(self->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     close(self->notify_fd);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) { /* a sanitizer's report, for instance */
         char *log = test_daemon_log(self);

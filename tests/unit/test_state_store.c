@@ -387,6 +387,12 @@ static void memory_always_holds_one_whole_record(void **state)
         assert_int_equal(beamd_state_memory_write(&memory, record, bytes), 0);
         assert_int_equal(newest_in(&memory), serial);
     }
+    /* the one before the newest is there too: writes go to the halves in turn */
+    const off_t newest = memory.newest ? (off_t)memory.half_bytes : 0;
+    assert_int_equal(pwrite(memory.fd, "x", 1, newest), 1);
+    assert_int_equal(newest_in(&memory), 4);
+    assert_int_equal(beamd_state_memory_write(&memory, record, make_record(record, 256, 5)), 0);
+    assert_int_equal(newest_in(&memory), 5);
     /* the one that is being written is torn at any byte: the one before it is found */
     const size_t bytes = make_record(record, sizeof record, 6);
     const off_t other = memory.newest ? 0 : (off_t)memory.half_bytes;
