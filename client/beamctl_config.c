@@ -23,14 +23,24 @@ static bool needs_restart(const beamc_config *config, const char *name)
     return false;
 }
 
-static const char *value_before(const beamc_config *config, const char *name)
+/* As it holds now; NULL: no such key. */
+static const beamc_config_key *present(const beamc_config *config, const char *name)
 {
     for (size_t k = 0; k < config->key_count; k++) {
         if (strcmp(config->keys[k].name, name) == 0) {
-            return config->keys[k].value;
+            return &config->keys[k];
         }
     }
     return NULL;
+}
+
+/* The new value with what the key says of itself: a change need not repeat it. */
+static beamc_config_key described(const beamc_config *config, const beamc_config_key *change)
+{
+    const beamc_config_key *now = present(config, change->name);
+    beamc_config_key key = now ? *now : *change;
+    key.value = change->value;
+    return key;
 }
 
 static void print_key(const beamc_config_key *key)
@@ -81,12 +91,13 @@ static void print_changes_json(const beamc_config *config, bool check)
 {
     json_t *list = json_array();
     for (size_t k = 0; k < config->changed_count; k++) {
-        const beamc_config_key *key = &config->changed[k];
-        json_t *o = key_json(key);
+        const beamc_config_key key = described(config, &config->changed[k]);
+        const beamc_config_key *now = present(config, key.name);
+        json_t *o = key_json(&key);
         if (check) { /* a reload has replaced the old values already */
-            json_object_set_new(o, "before", beamctl_json_text(value_before(config, key->name)));
+            json_object_set_new(o, "before", beamctl_json_text(now ? now->value : NULL));
         }
-        json_object_set_new(o, "needs_restart", json_boolean(needs_restart(config, key->name)));
+        json_object_set_new(o, "needs_restart", json_boolean(needs_restart(config, key.name)));
         json_array_append_new(list, o);
     }
     beamctl_json_print(json_pack("{s:o,s:b,s:o}", "file",
@@ -103,14 +114,14 @@ static void print_changes(const beamc_config *config, bool check)
     printf("%s: %zu key%s %s\n", config->file[0] ? config->file : "no file", config->changed_count,
            config->changed_count == 1 ? "" : "s", check ? "would change" : "changed");
     for (size_t k = 0; k < config->changed_count; k++) {
-        const beamc_config_key *key = &config->changed[k];
-        const char *before = check ? value_before(config, key->name) : NULL;
-        printf("  %s = %s%s%s", key->name, key->value[0] ? key->value : "\"\"",
-               key->unit[0] ? " " : "", key->unit);
-        if (before) {
-            printf("   (now %s)", before[0] ? before : "\"\"");
+        const beamc_config_key key = described(config, &config->changed[k]);
+        const beamc_config_key *now = check ? present(config, key.name) : NULL;
+        printf("  %s = %s%s%s", key.name, key.value[0] ? key.value : "\"\"", key.unit[0] ? " " : "",
+               key.unit);
+        if (now) {
+            printf("   (now %s)", now->value[0] ? now->value : "\"\"");
         }
-        printf("%s\n", needs_restart(config, key->name) ? "   with the next start only" : "");
+        printf("%s\n", needs_restart(config, key.name) ? "   with the next start only" : "");
     }
 }
 

@@ -223,6 +223,15 @@ static void answer_by_check(beamd_task *task, int slot, int preference)
     answer->service = BEAMD__SERVICE__SERVICE_CHECKED;
 }
 
+/* What the check was asked for and does not answer although the scene is good. */
+static void note_check(beamd_batch *batch, const beamd_slot *slot, const beamd_answer *answer)
+{
+    if (batch->backend == BEAMD__BACKEND__BACKEND_CHECK && slot->code == BEAM_OK &&
+        answer->code != BEAM_OK) {
+        count_failure(batch);
+    }
+}
+
 static void answer_by_solver(beamd_task *task, int slot, int preference)
 {
     beamd_batch *batch = task->batch;
@@ -377,6 +386,7 @@ static void run_spare(beamd_batch *self, unsigned t)
             if (answer->code == BEAM_OK) {
                 beamd_check_run(task, i, answer);
             }
+            note_check(self, s, answer);
         }
     }
 }
@@ -430,9 +440,11 @@ static void check_task(beamd_batch *self, unsigned t)
                 answer->error = s->error;
             }
             if (answer->code != BEAM_OK) {
+                note_check(self, s, answer);
                 continue;
             }
             beamd_check_run(task, i, answer);
+            note_check(self, s, answer);
             if (answer->code != BEAM_OK && answer->backend != BEAMD__BACKEND__BACKEND_CHECK) {
                 count_failure(self);
                 answer_by_check(task, i, p);

@@ -483,7 +483,7 @@ static int grow(beamd_cluster *self, const beamd_cluster_limits *limits, beam_wi
     }
     const size_t capacity = frame_bytes(self, count);
     const size_t more = preference_bytes(self) + capacity - self->frame_capacity;
-    if (self->bytes + more > limits->bytes_max || more > limits->bytes_left) {
+    if (self->bytes + more > limits->bytes_max || self->bytes + more > limits->bytes_left) {
         return refuse_bytes(self->bytes + more, "name", limits, err);
     }
     unsigned char *frame = beamd_block_create((capacity + 63u) & ~(size_t)63u);

@@ -169,6 +169,7 @@ struct beamd_cluster {
     beam_error failure;
     uint64_t start_ns, end_ns, checked_ns; /* of active: first start, last ends; 0: none */
     uint64_t ticket;                       /* of active; tasks of an earlier one are too late */
+    uint64_t relaxed_for;                  /* ticket for which measured times were relaxed */
     int open_at;   /* index in the core's list of clusters with work, -1: not there */
     int under_way; /* tasks of any ticket, the spare one included */
     bool refreshing;
@@ -210,7 +211,7 @@ typedef struct beamd_cluster_limits {
     int users_max;
     int threads;       /* tasks of one request */
     size_t bytes_max;  /* of one cluster */
-    size_t bytes_left; /* of all */
+    size_t bytes_left; /* of all, what the cluster in question has included */
 } beamd_cluster_limits;
 
 /* NULL: *err names the field. A cluster without targets yet, users and CSI. */
@@ -273,8 +274,8 @@ void beamd_cluster_snapshot(beamd_cluster *self, beamd_task *task, uint64_t now_
 /* A task that came back: its answers of band i, preference p become those of `into` (last or
  * check), the task gets the old ones: pointers are exchanged. Only answers that are `present` go
  * over, those that failed (answer->code) stay in the task; preferences are matched by name, and one
- * that was removed meanwhile gets lost. Answers of other users or CSI than now are taken as well:
- * they say whose they are. */
+ * that was removed meanwhile gets lost, and so does an answer to an earlier request than the one
+ * there. Answers of other users or CSI than now are taken as well: they say whose they are. */
 void beamd_cluster_take(beamd_cluster *self, beamd_task *task, beamd_answer **into);
 /* The normalising values as the task left them, where they still fit; rates are raised to any
  * answer that beats them. Before beamd_cluster_take. */

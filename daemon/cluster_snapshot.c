@@ -123,6 +123,7 @@ static void fill_answer(const beamd_cluster *self, const beamd_task *task, int i
     answer->backend = BEAMD__BACKEND__BACKEND_NONE;
     answer->code = BEAM_OK;
     answer->error = (beam_error){.code = BEAM_OK};
+    answer->ticket = task->ticket;
     answer->subband = task->subband[i];
     memcpy(answer->preference_name, named->name, sizeof named->name);
     answer->tradeoff = named->tradeoff;
@@ -203,8 +204,10 @@ void beamd_cluster_take(beamd_cluster *self, beamd_task *task, beamd_answer **in
                 if (strcmp(named[q].name, (*answer)->preference_name) == 0) {
                     beamd_answer **place = &into[beamd_problem_index(task->subband[i], q)];
                     beamd_answer *old = *place;
-                    *place = *answer;
-                    *answer = old;
+                    if (!old->present || old->ticket <= (*answer)->ticket) {
+                        *place = *answer;
+                        *answer = old;
+                    }
                     break;
                 }
             }

@@ -298,10 +298,15 @@ static void abandon(beamd_core *self)
     beam_wire_error err;
     beam_wire_fail(&err, BEAMD__ERROR_CODE__ERROR_DRAINING, NULL,
                    "the daemon is stopping and the time for it is over");
-    atomic_store_explicit(&self->abandon, true, memory_order_relaxed);
+    const bool again = atomic_exchange_explicit(&self->abandon, true, memory_order_relaxed);
     for (unsigned i = 0; i < self->count; i++) {
-        beamd_core_refuse_waiting(self, self->clusters[i], &err);
+        if (again) {
+            beamd_core_refuse_all(self, self->clusters[i], &err);
+        } else {
+            beamd_core_refuse_waiting(self, self->clusters[i], &err);
+        }
     }
+    beamd_core_front_refuse(self, &err);
 }
 
 static void take_job(beamd_core *self, beamd_job *job)

@@ -39,7 +39,8 @@ typedef enum beamd_event_kind {
     BEAMD_EVENT_DONE = 2,       /* a job came back */
     BEAMD_EVENT_TIME = 3,       /* the time that a step returned has come; harmless at any other */
     BEAMD_EVENT_DRAIN = 4,      /* updates are refused from now on; what was accepted is answered */
-    BEAMD_EVENT_ABANDON = 5,    /* gives up: waiting requests are refused, jobs told to end */
+    BEAMD_EVENT_ABANDON = 5,    /* gives up: waiting requests are refused, jobs told to end; the
+                                   second time, what those have not answered is refused too */
     BEAMD_EVENT_CONFIG = 6      /* the configuration was read again: so is the model's file */
 } beamd_event_kind;
 

@@ -164,10 +164,12 @@ static Beamd__Solution *put_solution(messages *m, beamd_answer *a, Beamd__Servic
     return s;
 }
 
-/* Beams of a preference that went meanwhile are no answer for the one in its place. */
+/* Beams of a preference that went meanwhile are no answer for the one in its place, and those of
+ * before a restart are a start only. */
 static bool is_of(const beamd_answer *answer, const char *name)
 {
-    return answer->present && strcmp(answer->preference_name, name) == 0;
+    return answer->present && beamd_answer_of_this_life(answer) &&
+           strcmp(answer->preference_name, name) == 0;
 }
 
 /* What there is for a problem of the active request, and how much was done for it. NULL: nothing.
@@ -181,11 +183,11 @@ static beamd_answer *best_there_is(const beamd_cluster *c, int band, int prefere
     if (beamd_bands_has(&c->failed, band)) {
         return NULL;
     }
-    if (beamd_bands_has(&c->done, band)) {
+    if (beamd_bands_has(&c->done, band) && is_of(last, name) && last->ticket == c->ticket) {
         *service = last->service;
-        return is_of(last, name) ? last : NULL;
+        return last;
     }
-    if (beamd_bands_has(&c->checked, band) && is_of(check, name)) {
+    if (beamd_bands_has(&c->checked, band) && is_of(check, name) && check->ticket == c->ticket) {
         *service = check->service;
         return check;
     }

@@ -45,12 +45,25 @@ static bool start_refresh(beamd_core *self, beamd_cluster *c, int band, bool sen
     return true;
 }
 
+static void start_front(beamd_core *self)
+{
+    if (!self->front_waits || !background_free(self)) {
+        return;
+    }
+    self->front->stop_at_ns = self->now_ns + (uint64_t)self->config->stall_ms * 500000u;
+    if (self->act.submit(self->act.arg, BEAMD_CREW_BACKGROUND, &self->front->job)) {
+        self->front_waits = false;
+        self->jobs[BEAMD_CREW_BACKGROUND]++;
+    }
+}
+
 /* New targets first, then the oldest best rate. */
 void beamd_core_background(beamd_core *self)
 {
     const uint64_t age_ns = (uint64_t)self->config->ideal_refresh_ms * 1000000u;
     beamd_cluster *oldest = NULL;
     int band = -1;
+    start_front(self);
     if (self->draining || !background_free(self)) {
         return;
     }
@@ -114,9 +127,9 @@ void beamd_core_front(beamd_core *self, const beamd_call *call, const Beamd__Fro
                                "is not one of the cluster's");
         return;
     }
-    if (self->front || !background_free(self)) {
+    if (self->front) {
         beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_BUSY, NULL,
-                               "another front or a best rate is being computed");
+                               "another front is being computed");
         return;
     }
     const beamd_cluster_limits limits = beamd_core_limits(self, 0);
@@ -127,16 +140,20 @@ void beamd_core_front(beamd_core *self, const beamd_call *call, const Beamd__Fro
         return;
     }
     self->front_for = beamd_core_request(self, call);
-    self->front->abandon = &self->abandon;
-    self->front->stop_at_ns = self->now_ns + (uint64_t)self->config->stall_ms * 500000u;
     memcpy(self->front_cluster, c->id, sizeof self->front_cluster);
-    if (!self->act.submit(self->act.arg, BEAMD_CREW_BACKGROUND, &self->front->job)) {
+    self->front->abandon = &self->abandon;
+    self->front_waits = true; /* behind a best rate that is being computed */
+    start_front(self);
+}
+
+void beamd_core_front_refuse(beamd_core *self, const beam_wire_error *err)
+{
+    if (self->front_waits) {
+        self->front_waits = false;
+        beamd_core_refuse_on(self, BEAMD_CHANNEL_CONTROL, self->front_cluster, &self->front_for,
+                             err);
         beamd_front_destroy(&self->front);
-        beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_BUSY, NULL,
-                               "no thread took the job");
-        return;
     }
-    self->jobs[BEAMD_CREW_BACKGROUND]++;
 }
 
 static void reply_front(beamd_core *self, const beamd_front_job *job)

@@ -58,15 +58,15 @@ static int change_named(beamd_core *self, const beamd_call *call, beamd_cluster 
                               "named preferences belong to a cluster");
     }
     const size_t before = cluster->bytes;
-    const int named = cluster->named_count;
+    const int names = cluster->named_count;
     const beamd_cluster_limits limits = beamd_core_limits(self, cluster->bytes);
     const int changed =
         message->remove
             ? beamd_cluster_remove_preference(cluster, message->name, err)
             : beamd_cluster_name_preference(cluster, message->name, tradeoff, &limits, err);
     self->bytes = self->bytes - before + cluster->bytes;
-    if (cluster->named_count > named || (named > 0 && cluster->named_count == 0)) {
-        beamd_core_begin_again(self, cluster); /* under way for fewer */
+    if (names != cluster->named_count) {
+        beamd_core_restart(self, cluster);
     }
     if (changed == 0 && message->remove) {
         audit(self, call, "%s removed", message->name);

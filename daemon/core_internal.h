@@ -9,7 +9,7 @@
 enum {
     BEAMD_SENDERS_MAX = 1024, /* whose clocks are followed */
     BEAMD_LOST_MAX = 8,       /* threads given up that have not come back */
-    BEAMD_BATCHES_MAX = 64 + BEAMD_LOST_MAX
+    BEAMD_BATCHES_MAX = 64 + 1 + BEAMD_LOST_MAX /* threads, the rescuer, lost ones */
 };
 
 /* What a ClusterStatus points to. */
@@ -38,6 +38,7 @@ struct beamd_core {
     beamd_refresh_job *refresh; /* NULL: none under way */
     unsigned jobs[BEAMD_CREWS];
     beamd_front_job *front; /* one at a time */
+    bool front_waits; /* for the background thread */
     beamd_request front_for;
     char front_cluster[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
     uint64_t ticket; /* of the last request activated */
@@ -112,11 +113,11 @@ beamd_request beamd_core_request(const beamd_core *self, const beamd_call *call)
 /* core_queue.c: who waits, until when, and with what a request ends. */
 /* A request for the present state of these subbands: replaces waiting ones that it covers. */
 void beamd_core_enqueue(beamd_core *self, beamd_cluster *cluster, const beamd_request *request);
-/* The active request is for other preferences than when it was begun. */
-void beamd_core_begin_again(beamd_core *self, beamd_cluster *cluster);
 /* Something other than CSI changed: solve again if no CSI follows. */
 void beamd_core_make_due(beamd_core *self, beamd_cluster *cluster, uint64_t now_ns);
 void beamd_core_remove(beamd_core *self, beamd_cluster *cluster, const char *why);
+/* The active request from its beginning: what was done for it was for other preferences. */
+void beamd_core_restart(beamd_core *self, beamd_cluster *cluster);
 /* Ends the active request with what is there; the next one follows. */
 void beamd_core_finish(beamd_core *self, beamd_cluster *cluster);
 /* Those that no thread works on. */
@@ -163,6 +164,8 @@ void beamd_core_background(beamd_core *self);
 void beamd_core_refresh_done(beamd_core *self, beamd_refresh_job *job);
 void beamd_core_front(beamd_core *self, const beamd_call *call, const Beamd__FrontRequest *message);
 void beamd_core_front_done(beamd_core *self);
+/* Of one that still waits for the thread. */
+void beamd_core_front_refuse(beamd_core *self, const beam_wire_error *err);
 
 /* core_requests.c, core_control.c */
 /* False without memory. */

@@ -30,18 +30,6 @@ static void list_erase(beamd_core *self, beamd_cluster *c)
     c->open_at = -1;
 }
 
-/* What is under way for it comes too late; what the spare task has checked still holds. */
-void beamd_core_begin_again(beamd_core *self, beamd_cluster *c)
-{
-    const beamd_bands none = {{0}};
-    if (c->active.present) {
-        c->ticket = ++self->ticket;
-        c->open = c->active.bands;
-        c->done = none;
-        c->failed = none;
-    }
-}
-
 static void activate(beamd_core *self, beamd_cluster *c, const beamd_request *request)
 {
     const beamd_bands none = {{0}};
@@ -64,6 +52,15 @@ static void deactivate(beamd_core *self, beamd_cluster *c)
     list_erase(self, c);
     c->active.present = false;
     c->ticket = 0;
+}
+
+void beamd_core_restart(beamd_core *self, beamd_cluster *c)
+{
+    if (c->active.present) {
+        const beamd_request request = c->active;
+        deactivate(self, c);
+        activate(self, c, &request);
+    }
 }
 
 static void activate_next(beamd_core *self, beamd_cluster *c)
@@ -221,11 +218,19 @@ void beamd_core_remove(beamd_core *self, beamd_cluster *c, const char *why)
     beamd_core_forget(self, c);
 }
 
+/* As configured, but never more than a quarter of a short deadline. */
+static uint64_t margin_ns(const beamd_core *self, const beamd_cluster *c)
+{
+    const uint64_t configured_ns = (uint64_t)self->config->deadline_margin_us * 1000u;
+    const uint64_t quarter_ns = beamd_core_less(c->active.deadline_ns, c->active.received_ns) / 4;
+    return configured_ns < quarter_ns ? configured_ns : quarter_ns;
+}
+
 /* A quarter of the margin is enough to send what is there already, twice what it took lately where
  * that is more: hundreds of subbands take a millisecond. */
 uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
-    const uint64_t quarter_ns = (uint64_t)self->config->deadline_margin_us * 250u;
+    const uint64_t quarter_ns = margin_ns(self, c) / 4;
     const uint64_t most_ns = beamd_core_less(c->active.deadline_ns, c->active.received_ns) / 4;
     const double send_ns = 2 * c->answer_ns;
     const uint64_t wide_ns = send_ns < (double)most_ns ? (uint64_t)send_ns : most_ns;
@@ -235,8 +240,7 @@ uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
 /* The check of what may have to be rescued fits between this moment and the margin. */
 uint64_t beamd_core_stop_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
-    const uint64_t margin_ns = (uint64_t)self->config->deadline_margin_us * 1000u;
-    const uint64_t margin_at_ns = beamd_core_less(c->active.deadline_ns, margin_ns);
+    const uint64_t margin_at_ns = beamd_core_less(c->active.deadline_ns, margin_ns(self, c));
     const uint64_t hold_ns = beamd_core_hold_at_ns(self, c);
     const uint64_t end_ns = margin_at_ns < hold_ns ? margin_at_ns : hold_ns;
     const uint64_t most_ns =

@@ -242,6 +242,11 @@ static void handle_csi(beamd_core *self, const beamd_call *call, const ProtobufC
                                "kept; targets are still missing");
         return;
     }
+    if (beamd_bands_empty(&bands)) { /* users left before any came */
+        beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_NOT_READY, "users",
+                               "kept; no channels have come yet");
+        return;
+    }
     queue_request(self, call, c, &bands);
 }
 

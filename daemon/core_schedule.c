@@ -98,25 +98,29 @@ static int next_bands(const beamd_cluster *c, const beamd_task *task)
     return bands;
 }
 
-/* Everything that waits, in nanoseconds of one thread at full effort. */
-static double backlog_ns(const beamd_core *self)
+/* What the cluster waits with, in nanoseconds of one thread at full effort. */
+static double waiting_ns(const beamd_cluster *c)
 {
-    double waiting_ns = 0;
-    for (unsigned k = 0; k < self->open_count; k++) {
-        const beamd_cluster *c = self->open[k];
-        if (has_open(c)) {
-            waiting_ns += beamd_core_expect_ns(c, BEAMD_EFFORT_FULL,
-                                               problems_of(c, beamd_bands_count(&c->open)));
-        }
-    }
-    return waiting_ns;
+    return beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, problems_of(c, beamd_bands_count(&c->open)));
 }
 
-/* More waits than the threads can do in half of the time of the most urgent: refinement is left
- * out. */
-static bool under_pressure(const beamd_core *self, double waiting_ns, uint64_t left_ns)
+static double backlog_ns(const beamd_core *self)
 {
-    return waiting_ns > 0.5 * (double)left_ns * (double)self->config->workers;
+    double sum_ns = 0;
+    for (unsigned k = 0; k < self->open_count; k++) {
+        sum_ns += waiting_ns(self->open[k]);
+    }
+    return sum_ns;
+}
+
+/* The others wait with more than the threads can do in half of its time, or it has itself more than
+ * they can do in three quarters: then refinement is left out. */
+static bool under_pressure(const beamd_core *self, const beamd_cluster *c, double backlog,
+                           uint64_t left_ns)
+{
+    const double own_ns = waiting_ns(c);
+    const double time_ns = (double)left_ns * (double)self->config->workers;
+    return backlog - own_ns > 0.5 * time_ns || own_ns > 0.75 * time_ns;
 }
 
 static bool same_sizes(const beam_dims *a, const beam_dims *b)
@@ -125,14 +129,24 @@ static bool same_sizes(const beam_dims *a, const beam_dims *b)
            a->targets == b->targets;
 }
 
+/* Until then others are awaited for its batch: no longer than half of its time, and never into what
+ * the solving needs. */
+static uint64_t begin_at_ns(const beamd_core *self, const beamd_cluster *c)
+{
+    const uint64_t stop_ns = beamd_core_stop_at_ns(self, c);
+    const double need_ns = 2 * beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1);
+    const uint64_t half_ns = stop_ns - beamd_core_less(stop_ns, c->active.received_ns) / 2;
+    const uint64_t latest_ns =
+        need_ns < (double)stop_ns ? beamd_core_less(stop_ns, (uint64_t)need_ns) : 0;
+    const uint64_t most_ns = half_ns < latest_ns ? half_ns : latest_ns;
+    return c->wait_until_ns < most_ns ? c->wait_until_ns : most_ns;
+}
+
 /* Whether a thread may begin with it now: a task is free, and nobody more is awaited. */
 static bool can_begin(const beamd_core *self, const beamd_cluster *c)
 {
     return has_open(c) && free_task(c) &&
-           (self->now_ns >= c->wait_until_ns ||
-            self->now_ns >=
-                beamd_core_less(beamd_core_stop_at_ns(self, c),
-                                (uint64_t)(2 * beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1))));
+           (self->now_ns >= c->wait_until_ns || self->now_ns >= begin_at_ns(self, c));
 }
 
 static void add_to_batch(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
@@ -145,12 +159,30 @@ static void add_to_batch(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
     }
 }
 
+static beamd_effort choose(const beamd_core *self, const beamd_cluster *c, uint64_t left_ns,
+                           bool pressed)
+{
+    const beamd_effort effort = beamd_core_choose(self, c, left_ns, pressed);
+    return effort == BEAMD_EFFORT_NONE && !beamd_core_has_answer(c)
+               ? BEAMD_EFFORT_CHECK /* late, and better than nothing */
+               : effort;
+}
+
+/* What a thread does next. */
+typedef struct pick {
+    beamd_cluster *first; /* NULL: nothing */
+    beamd_effort effort;
+    uint64_t left_ns;
+    bool pressed;
+} pick;
+
 /* Others of the same sizes and effort, the most urgent first, as long as the most urgent of all is
  * in time and the other free threads have their share. */
-static void add_companions(beamd_core *self, beamd_batch *batch, const beamd_cluster *first,
-                           uint64_t left_ns, unsigned free_threads)
+static void add_companions(beamd_core *self, beamd_batch *batch, const pick *picked,
+                           unsigned free_threads)
 {
-    const beamd_effort effort = (beamd_effort)batch->effort;
+    const beamd_cluster *first = picked->first;
+    const beamd_effort effort = picked->effort;
     const unsigned batch_max = (unsigned)self->config->batch_max;
     unsigned waiting = 0;
     for (unsigned k = 0; k < self->open_count; k++) {
@@ -165,13 +197,12 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const beamd_clu
         }
         const int problems = problems_of(c, next_bands(c, free_task(c)));
         const double more_ns = beamd_core_expect_ns(c, effort, problems);
-        const bool same_way =
-            beamd_core_excluded(self, c) == batch->task[0]->excluded &&
-            beamd_core_expect_ns(c, effort, 1) <=
-                (double)beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        const uint64_t own_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        const bool same_way = beamd_core_excluded(self, c) == batch->task[0]->excluded &&
+                              choose(self, c, own_ns, picked->pressed) == effort;
         if (!same_way || batch->tasks == BEAMD_BATCH_TASKS ||
             batch->problems + (unsigned)problems > batch_max ||
-            expected_ns + more_ns > (double)left_ns) {
+            expected_ns + more_ns > (double)picked->left_ns) {
             continue;
         }
         add_to_batch(self, batch, c);
@@ -232,51 +263,54 @@ static bool submit_batch(beamd_core *self, beamd_batch *batch)
     return true;
 }
 
-/* The most urgent cluster that a thread can begin with now and has time for. */
-static beamd_cluster *most_urgent(beamd_core *self, beamd_effort *effort, uint64_t *left_ns)
+/* Once a request: a step may look many times. */
+static void note_choice(const beamd_core *self, beamd_cluster *c, beamd_effort effort)
 {
-    const double waiting_ns = backlog_ns(self);
+    if (effort != BEAMD_EFFORT_FULL && c->relaxed_for != c->ticket) {
+        beamd_core_relax(self, c);
+        c->relaxed_for = c->ticket;
+    }
+}
+
+/* The most urgent cluster that a thread can begin with now and has time for. */
+static pick most_urgent(beamd_core *self)
+{
+    const double backlog = backlog_ns(self);
     for (unsigned k = 0; k < self->open_count; k++) {
-        beamd_cluster *c = self->open[k];
-        if (!can_begin(self, c)) {
+        pick p = {.first = self->open[k]};
+        if (!can_begin(self, p.first)) {
             continue;
         }
-        *left_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
-        *effort = beamd_core_choose(self, c, *left_ns, under_pressure(self, waiting_ns, *left_ns));
-        if (*effort == BEAMD_EFFORT_NONE && !beamd_core_has_answer(c)) {
-            *effort = BEAMD_EFFORT_CHECK; /* late, and better than nothing */
-        }
-        if (*effort != BEAMD_EFFORT_FULL) {
-            beamd_core_relax(self, c);
-        }
-        if (*effort != BEAMD_EFFORT_NONE) {
-            return c;
-        } /* too late for it: what it has is sent at its last moment */
+        p.left_ns = beamd_core_less(beamd_core_stop_at_ns(self, p.first), self->now_ns);
+        p.pressed = under_pressure(self, p.first, backlog, p.left_ns);
+        p.effort = choose(self, p.first, p.left_ns, p.pressed);
+        note_choice(self, p.first, p.effort);
+        if (p.effort != BEAMD_EFFORT_NONE) {
+            return p;
+        } /* else too late for it: what it has is sent at its last moment */
     }
-    return NULL;
+    return (pick){.first = NULL};
 }
 
 void beamd_core_dispatch(beamd_core *self)
 {
     unsigned threads = self->act.free_threads(self->act.arg, BEAMD_CREW_SOLVE);
     while (self->open_count > 0 && threads > 0 && self->idle_count > 0) {
-        beamd_effort effort = BEAMD_EFFORT_NONE;
-        uint64_t left_ns = 0;
-        beamd_cluster *first = most_urgent(self, &effort, &left_ns);
-        if (!first) {
+        const pick picked = most_urgent(self);
+        if (!picked.first) {
             return;
         }
         beamd_batch *batch = self->idle[--self->idle_count];
-        begin_batch(self, batch, BEAMD_CREW_SOLVE, effort);
+        begin_batch(self, batch, BEAMD_CREW_SOLVE, picked.effort);
         if (batch->backend == BEAMD__BACKEND__BACKEND_NETWORK) {
-            find_room(self, batch, first);
+            find_room(self, batch, picked.first);
             if (!batch->inference) {
                 self->idle[self->idle_count++] = batch;
                 continue; /* without_room is set: the next look chooses the solver */
             }
         }
-        add_to_batch(self, batch, first);
-        add_companions(self, batch, first, left_ns, threads);
+        add_to_batch(self, batch, picked.first);
+        add_companions(self, batch, &picked, threads);
         if (!submit_batch(self, batch)) {
             self->idle[self->idle_count++] = batch;
             return;
@@ -575,6 +609,7 @@ static void give_up_tasks(beamd_core *self, beamd_batch *batch)
         if (beamd_cluster_replace_task(c, task, &err) < 0) {
             BEAMD_LOG(BEAMD_LOG_ERR, "event=task_not_replaced cluster=%s why=\"%s\"", c->id,
                       err.text);
+            continue; /* still under way: the cluster must outlive it */
         }
         c->under_way--;
         self->bytes = self->bytes - before + c->bytes;
@@ -641,8 +676,9 @@ uint64_t beamd_core_schedule_next_ns(const beamd_core *self)
         if (!c->hedged && !self->rescue_away && stop_ns > self->now_ns) {
             next_ns = stop_ns < next_ns ? stop_ns : next_ns;
         }
-        if (has_open(c) && c->wait_until_ns > self->now_ns) {
-            next_ns = c->wait_until_ns < next_ns ? c->wait_until_ns : next_ns;
+        if (c->wait_until_ns > self->now_ns && has_open(c)) {
+            const uint64_t begin_ns = begin_at_ns(self, c);
+            next_ns = begin_ns > self->now_ns && begin_ns < next_ns ? begin_ns : next_ns;
         }
     }
     return next_ns;

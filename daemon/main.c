@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "float_mode.h"
+#include "keys.h"
 #include "service.h"
 
 /* Started from top to bottom, stopped from bottom to top. */
@@ -130,6 +131,33 @@ static int read_command(command *self, int argc, char **argv)
     return -1;
 }
 
+/* --check-config: what the configuration names must be good too. */
+static int check_files(const beamd_config *config, const char *path)
+{
+    beamd_config_error err;
+    beam_error model_err;
+    char why[400];
+    beamd_model *model =
+        config->model_file[0] ? beamd_model_read(config->model_file, &model_err) : NULL;
+    beamd_keys *keys =
+        config->curve_dir[0] ? beamd_keys_read(config->curve_dir, why, sizeof why) : NULL;
+    const bool bad_model = config->model_file[0] && !model;
+    const bool bad_keys = config->curve_dir[0] && !keys;
+    beamd_model_release(&model);
+    beamd_keys_destroy(&keys);
+    if (bad_model) {
+        beamd_config_refuse(config, &err, "model_file", "%s: %s: %s", config->model_file,
+                            model_err.field, model_err.text);
+    } else if (bad_keys) {
+        beamd_config_refuse(config, &err, "curve_dir", "%s", why);
+    } else {
+        printf("%s: good\n", path);
+        return EXIT_SUCCESS;
+    }
+    fprintf(stderr, "beamd: %s\n", err.text);
+    return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     static beamd_service service = {.lock_fd = -1, .notify = {.fd = -1}};
@@ -148,18 +176,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (line.check_only) {
-        beam_error model_err;
-        beamd_model *model =
-            config->model_file[0] ? beamd_model_read(config->model_file, &model_err) : NULL;
-        if (config->model_file[0] && !model) {
-            beamd_config_refuse(config, &err, "model_file", "%s: %s: %s", config->model_file,
-                                model_err.field, model_err.text);
-            fprintf(stderr, "beamd: %s\n", err.text);
-            return EXIT_USAGE;
-        }
-        beamd_model_release(&model);
-        printf("%s: good\n", line.config_path);
-        return EXIT_SUCCESS;
+        return check_files(config, line.config_path);
     }
     service.config_path = line.config_path;
     service.settings = line.settings;

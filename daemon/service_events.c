@@ -24,6 +24,8 @@ static void drain_over(void *arg)
     beamd_watch_destroy(&self->drain_limit);
     if (self->abandoned) {
         BEAMD_LOG(BEAMD_LOG_ERR, "event=drain_stuck jobs=%u", beamd_core_jobs(self->core));
+        const beamd_event refuse = {.kind = BEAMD_EVENT_ABANDON};
+        beamd_service_step(self, &refuse);
         beamd_loop_break(self->loop);
         return;
     }

@@ -71,6 +71,7 @@ typedef struct beamd_answer {
     Beamd__Backend backend; /* that produced them */
     beam_code code;         /* BEAM_OK, or why there is none */
     beam_error error;
+    uint64_t ticket; /* of the request that it was solved for; 0: before a restart */
     int subband;
     char preference_name[BEAM_WIRE_MAX_PREFERENCE_NAME_BYTES + 1];
     double tradeoff;

@@ -88,11 +88,12 @@ static void test_import_is_the_same_as_computing(void **state)
         assert_true(beam_solver_import_sensing(b, rows, false));
         const beam_ideal found = compute(b);
         if (memcmp(&ideal, &found, sizeof ideal) != 0) {
-            fail_msg("scene %llu (model %d, L %d N %d U %d J %d): ideal %.17g %.17g and %.17g %.17g",
-                     (unsigned long long)seed, (int)scene->sensing, scene->dims.stations,
-                     scene->dims.antennas, scene->dims.users, scene->dims.targets,
-                     ideal.wsr_ideal_bps_hz, ideal.crlb_min_m2, found.wsr_ideal_bps_hz,
-                     found.crlb_min_m2);
+            fail_msg(
+                "scene %llu (model %d, L %d N %d U %d J %d): ideal %.17g %.17g and %.17g %.17g",
+                (unsigned long long)seed, (int)scene->sensing, scene->dims.stations,
+                scene->dims.antennas, scene->dims.users, scene->dims.targets,
+                ideal.wsr_ideal_bps_hz, ideal.crlb_min_m2, found.wsr_ideal_bps_hz,
+                found.crlb_min_m2);
         }
         const beam_result p = solve(a, scene, x), q = solve(b, scene, y);
         if (p.merit != q.merit || !same_design(x, y)) {

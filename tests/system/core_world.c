@@ -47,6 +47,11 @@ static void note(world *w, bool published, char peer, const unsigned char *frame
         s->service = set->service;
         s->late = set->late;
         s->solutions = set->n_solutions;
+        if (set->n_solutions > 0) {
+            s->solution_csi_sequence = set->solutions[0]->csi_sequence;
+            snprintf(s->preference_name, sizeof s->preference_name, "%s",
+                     set->solutions[0]->preference_name);
+        }
     }
 }
 

@@ -25,7 +25,9 @@ typedef struct sent {
     Beamd__Service service;
     Beamd__Backend backend;
     bool late;
-    size_t solutions; /* of a set */
+    size_t solutions;               /* of a set */
+    char preference_name[32];       /* of its first one */
+    uint64_t solution_csi_sequence; /* likewise */
 } sent;
 
 typedef struct world {

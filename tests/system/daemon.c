@@ -41,8 +41,12 @@ static void run_child(const test_daemon *self, const char *const *settings, cons
 {
     prctl(PR_SET_PDEATHSIG,
           SIGKILL); /* a failed test must not leave a daemon that holds its pipes */
-    const char *args[4 + 2 * SETTINGS_MAX] = {BEAMD_BINARY, "--runtime-dir", self->dir};
+    const char *args[6 + 2 * SETTINGS_MAX] = {BEAMD_BINARY, "--runtime-dir", self->dir};
     int n = 3;
+    if (self->config[0]) {
+        args[n++] = "--config";
+        args[n++] = self->config;
+    }
     for (int k = 0; settings && settings[k] && k < SETTINGS_MAX; k++) {
         args[n++] = "--set";
         args[n++] = settings[k];
@@ -61,16 +65,11 @@ static void run_child(const test_daemon *self, const char *const *settings, cons
     _exit(127);
 }
 
-void test_daemon_start(test_daemon *self, const char *const *settings, unsigned watchdog_us)
+/* The process, in the directory that is there. */
+static void spawn(test_daemon *self, const char *const *settings, unsigned watchdog_us)
 {
-    memset(self, 0, sizeof *self);
-    snprintf(self->dir, sizeof self->dir, "/tmp/beamd-test-XXXXXX");
-    assert_non_null(mkdtemp(self->dir));
     char path[80];
     snprintf(path, sizeof path, "%s/notify", self->dir);
-    self->notify_fd = bind_notify(path);
-    self->log_fd = memfd_create("log", MFD_CLOEXEC);
-    assert_true(self->log_fd >= 0);
     self->pid = fork();
     assert_true(self->pid >= 0);
     if (self->pid == 0) {
@@ -81,6 +80,49 @@ void test_daemon_start(test_daemon *self, const char *const *settings, unsigned 
         kill(self->pid, SIGKILL);
         fail_msg("beamd did not become ready: %s", log);
     }
+}
+
+void test_daemon_configure(const test_daemon *self, const char *text)
+{
+    FILE *f = fopen(self->config, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+void test_daemon_start_configured(test_daemon *self, const char *config,
+                                  const char *const *settings, unsigned watchdog_us)
+{
+    memset(self, 0, sizeof *self);
+    snprintf(self->dir, sizeof self->dir, "/tmp/beamd-test-XXXXXX");
+    assert_non_null(mkdtemp(self->dir));
+    char path[80];
+    snprintf(path, sizeof path, "%s/notify", self->dir);
+    self->notify_fd = bind_notify(path);
+    self->log_fd = memfd_create("log", MFD_CLOEXEC);
+    assert_true(self->log_fd >= 0);
+    if (config) {
+        snprintf(self->config, sizeof self->config, "%s/beamd.conf", self->dir);
+        test_daemon_configure(self, config);
+    }
+    spawn(self, settings, watchdog_us);
+}
+
+void test_daemon_start(test_daemon *self, const char *const *settings, unsigned watchdog_us)
+{
+    test_daemon_start_configured(self, NULL, settings, watchdog_us);
+}
+
+void test_daemon_kill(test_daemon *self)
+{
+    int status;
+    kill(self->pid, SIGKILL);
+    assert_int_equal(waitpid(self->pid, &status, 0), self->pid);
+}
+
+void test_daemon_again(test_daemon *self, const char *const *settings, unsigned watchdog_us)
+{
+    spawn(self, settings, watchdog_us);
 }
 
 static long long now_ms(void)

@@ -12,13 +12,22 @@
 typedef struct test_daemon {
     pid_t pid;
     char dir[64];
-    int notify_fd; /* the manager's end of NOTIFY_SOCKET */
-    int log_fd;    /* what the child wrote to standard error */
+    char config[80]; /* its file; empty: none */
+    int notify_fd;   /* the manager's end of NOTIFY_SOCKET */
+    int log_fd;      /* what the child wrote to standard error */
 } test_daemon;
 
 /* Starts beamd with `--set` for each of the settings (NULL-terminated; NULL: none) and waits for
  * READY=1. watchdog_us 0: no watchdog. Ends the test on failure. */
 void test_daemon_start(test_daemon *self, const char *const *settings, unsigned watchdog_us);
+/* Likewise with a configuration file of this text (NULL: none), which SIGHUP reads again. */
+void test_daemon_start_configured(test_daemon *self, const char *config,
+                                  const char *const *settings, unsigned watchdog_us);
+/* Writes the file anew; SIGHUP is the caller's. */
+void test_daemon_configure(const test_daemon *self, const char *text);
+/* kill -9, and gone when it returns; the directory stays for the next process. */
+void test_daemon_kill(test_daemon *self);
+void test_daemon_again(test_daemon *self, const char *const *settings, unsigned watchdog_us);
 /* SIGTERM, then the exit status (128 + signal when killed); removes the directory. */
 int test_daemon_stop(test_daemon *self);
 /* Waits for the end without a signal. */

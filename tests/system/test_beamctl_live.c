@@ -23,9 +23,8 @@ static beam_scene *scene;
 static int set_up(void **state)
 {
     (void)state;
-    static const char *const settings[] = {"telemetry_ms = 50", "resolve_after_ms = 0",
-                                           "deadline_us = 10000000", NULL};
-    test_daemon_start(&daemon_, settings, 0);
+    static const char *const settings[] = {"resolve_after_ms = 0", "deadline_us = 10000000", NULL};
+    test_daemon_start_configured(&daemon_, "telemetry_ms = 50\n", settings, 0);
     client = test_client(&daemon_);
     scene = test_golden_scene("paper_eps010");
     test_set_up(client, "north", scene, 0.25);
@@ -118,6 +117,34 @@ static void the_configuration_is_the_daemons(void **state)
     json_decref(o);
     ctl_expect(ctl_run(daemon_.dir, "log-level", "debug", NULL), 0, "log level debug", "");
     ctl_expect(ctl_run(daemon_.dir, "config", "get", "log_level", NULL), 0, "= debug", "");
+    ctl_expect(ctl_run(daemon_.dir, "config", "check", NULL), 0, "log_level = info   (now debug)",
+               ""); /* a reload takes it back */
+    ctl_expect(ctl_run(daemon_.dir, "log-level", "info", NULL), 0, "log level info", "");
+}
+
+/* Tried without being done, done, and refused as a whole. */
+static void the_file_is_read_again(void **state)
+{
+    (void)state;
+    test_daemon_configure(&daemon_, "telemetry_ms = 40\nqueue_messages = 999\n");
+    json_t *o = ctl_object(ctl_run(daemon_.dir, "--json", "config", "check", NULL));
+    assert_false(json_is_true(json_object_get(o, "applied")));
+    assert_int_equal(json_array_size(json_object_get(o, "changed")), 2);
+    for (size_t k = 0; k < 2; k++) {
+        const json_t *key = at(o, "changed", k);
+        const bool telemetry = strcmp(ctl_word(key, "key"), "telemetry_ms") == 0;
+        assert_string_equal(ctl_word(key, "value"), telemetry ? "40" : "999");
+        assert_string_equal(ctl_word(key, "before"), telemetry ? "50" : "1000");
+        assert_int_equal(json_is_true(json_object_get(key, "needs_restart")), !telemetry);
+    }
+    json_decref(o);
+    ctl_expect(ctl_run(daemon_.dir, "config", "get", "telemetry_ms", NULL), 0, "= 50 ms", "");
+    ctl_expect(ctl_run(daemon_.dir, "config", "reload", NULL), 0, "telemetry_ms = 40 ms", "");
+    ctl_expect(ctl_run(daemon_.dir, "config", "get", "telemetry_ms", NULL), 0, "= 40 ms", "");
+    test_daemon_configure(&daemon_, "telemetry_ms = 30\nworkers = many\n");
+    ctl_expect(ctl_run(daemon_.dir, "config", "check", NULL), 1, "", "workers");
+    ctl_expect(ctl_run(daemon_.dir, "config", "reload", NULL), 1, "", "workers");
+    ctl_expect(ctl_run(daemon_.dir, "config", "get", "telemetry_ms", NULL), 0, "= 40 ms", "");
 }
 
 static void top_counts_what_is_answered(void **state)
@@ -156,6 +183,7 @@ int main(void)
         cmocka_unit_test(a_front_is_that_of_the_latest_csi),
         cmocka_unit_test(named_preferences_are_answered_for),
         cmocka_unit_test(the_configuration_is_the_daemons),
+        cmocka_unit_test(the_file_is_read_again),
         cmocka_unit_test(top_counts_what_is_answered),
         cmocka_unit_test(drain_ends_the_daemon),
     };

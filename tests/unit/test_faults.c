@@ -173,6 +173,31 @@ static void test_nothing_left(void **state)
     test_scene_free(scene);
 }
 
+/* Nobody stands in for the check; its failures count all the same. */
+static void test_the_check_is_counted(void **state)
+{
+    (void)state;
+    static const char *const faults[] = {"check=fail", "check=nan"};
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beamd_cluster *c = case_ready(scene, 3, NULL);
+    for (size_t k = 0; k < sizeof faults / sizeof faults[0]; k++) {
+        for (int spare = 0; spare < 2; spare++) {
+            beamd_task *task = spare ? c->spare : c->task[0];
+            const int bands = spare ? task->slots : 3;
+            bench *b = bench_new(BEAMD__BACKEND__BACKEND_CHECK, NULL);
+            set(b, faults[k]);
+            case_snapshot(c, task, 0, bands, 0);
+            bench_add(b, task);
+            bench_run(b);
+            assert_true(b->batch->failed);
+            assert_int_equal(b->batch->failures, bands);
+            bench_free(b);
+        }
+    }
+    beamd_cluster_destroy(&c);
+    test_scene_free(scene);
+}
+
 static void test_some_of_them(void **state)
 {
     (void)state;
@@ -296,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_what_the_setting_may_say),
         cmocka_unit_test(test_answers_survive),
         cmocka_unit_test(test_nothing_left),
+        cmocka_unit_test(test_the_check_is_counted),
         cmocka_unit_test(test_some_of_them),
         cmocka_unit_test(test_slow),
         cmocka_unit_test(test_hang),

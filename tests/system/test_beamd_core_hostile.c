@@ -1,0 +1,456 @@
+/* The core in a simulated world, against it: requests that cross each other, preferences that
+ * change while a thread works on them, threads that come back in the wrong order. One answer per
+ * request, and marked as what it is. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core_internal.h"
+#include "system/core_world.h"
+
+enum { BANDS = 16 };
+
+static uint64_t us(uint64_t n)
+{
+    return n * 1000u;
+}
+
+static void register_wide(world *w, const char *cluster, const beam_scene *scene, uint32_t bands)
+{
+    Beamd__RegisterCluster m = BEAMD__REGISTER_CLUSTER__INIT;
+    Beamd__Station station[L], *at[L];
+    for (int l = 0; l < L; l++) {
+        beamd__station__init(&station[l]);
+        station[l].x_m = scene->station_position_m[2 * l];
+        station[l].y_m = scene->station_position_m[2 * l + 1];
+        station[l].axis_rad = scene->station_axis_rad[l];
+        station[l].antennas = N;
+        station[l].power_w = scene->station_power_w[l];
+        station[l].echo_noise_w = scene->station_echo_noise_w[l];
+        at[l] = &station[l];
+    }
+    m.array = BEAMD__ARRAY_KIND__ARRAY_UNIFORM_LINEAR;
+    m.user_antennas = 1;
+    m.sensing = BEAMD__SENSING_MODEL__SENSING_RESOLVED;
+    m.snapshots = scene->snapshots;
+    m.carrier_hz = 3.5e9;
+    m.max_users = U;
+    m.targets = J;
+    m.subbands = bands;
+    m.n_stations = L;
+    m.stations = at;
+    deliver(w, 'r', BEAM_WIRE_REGISTER_CLUSTER, cluster, 1, &m.base);
+    assert_int_equal(last(w)->type, BEAM_WIRE_ACK);
+    deliver_targets(w, cluster, scene, 1);
+    w->count = 0;
+}
+
+/* CSI of the subbands first .. first + count - 1. */
+static void deliver_bands(world *w, char peer, const char *cluster, const beam_scene *scene,
+                          uint64_t sequence, uint32_t deadline_us, uint32_t first, uint32_t count)
+{
+    Beamd__CsiUpdate m = BEAMD__CSI_UPDATE__INIT;
+    Beamd__User user[U], *at[U];
+    Beamd__Subband band[BANDS], *bands[BANDS];
+    Beamd__ComplexArray channels = BEAMD__COMPLEX_ARRAY__INIT;
+    uint32_t shape[] = {L, U, N};
+    for (int u = 0; u < U; u++) {
+        beamd__user__init(&user[u]);
+        user[u].user_id = (uint64_t)u;
+        user[u].station = (uint32_t)scene->user_station[u];
+        user[u].weight = 1;
+        user[u].noise_w = scene->user_noise_w[u];
+        at[u] = &user[u];
+    }
+    channels.element = BEAMD__ELEMENT_TYPE__ELEMENT_COMPLEX_FLOAT64;
+    channels.order = BEAMD__ARRAY_ORDER__ORDER_LAST_FASTEST;
+    channels.n_shape = 3;
+    channels.shape = shape;
+    channels.data = (ProtobufCBinaryData){(size_t)L * U * N * 16, (uint8_t *)scene->channel};
+    for (uint32_t b = 0; b < count; b++) {
+        beamd__subband__init(&band[b]);
+        band[b].index = first + b;
+        band[b].channels = &channels;
+        band[b].n_error_radius = (size_t)L * U;
+        band[b].error_radius = scene->error_radius;
+        bands[b] = &band[b];
+    }
+    m.deadline_us = deadline_us;
+    m.n_users = U;
+    m.users = at;
+    m.n_subbands = count;
+    m.subbands = bands;
+    deliver(w, peer, BEAM_WIRE_CSI_UPDATE, cluster, sequence, &m.base);
+}
+
+static void name_preference(world *w, const char *cluster, const char *name, double u1, double u2)
+{
+    static uint64_t sequence = 1000;
+    Beamd__PreferenceSet set = BEAMD__PREFERENCE_SET__INIT;
+    Beamd__Preference u = BEAMD__PREFERENCE__INIT;
+    set.name = (char *)(uintptr_t)name;
+    u.u1 = u1;
+    u.u2 = u2;
+    set.preference = &u;
+    set.remove = u1 == 0 && u2 == 0;
+    if (set.remove) {
+        set.preference = NULL;
+    }
+    deliver(w, 'o', BEAM_WIRE_PREFERENCE_SET, cluster, sequence++, &set.base);
+    assert_int_equal(last(w)->type, BEAM_WIRE_PREFERENCE_REPLY);
+}
+
+/* A world whose answers come from the network that is built in; without one there is nothing to
+ * test. */
+static world *network_world(unsigned threads)
+{
+    if (!beamd_model_built_in()) {
+        skip();
+    }
+    world *w = world_new(threads);
+    beam_error err;
+    beamd_model *model = beamd_model_read("", &err);
+    assert_non_null(model);
+    beamd_core_set_model(w->core, model);
+    return w;
+}
+
+/* Answers to this peer's request; the last one in *found. */
+static unsigned answers_to(const world *w, char peer, uint64_t sequence, const sent **found)
+{
+    unsigned count = 0;
+    for (unsigned k = 0; k < w->count; k++) {
+        const sent *s = &w->log[k];
+        if (!s->published && s->peer == peer && s->sequence == sequence) {
+            *found = s;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Four updates of other subbands wait behind one that no thread has begun; then that one is
+ * replaced. */
+static void a_full_queue_stays_in_its_bounds(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    register_wide(w, "busy", scene, 1);
+    register_wide(w, "wide", scene, 6);
+    deliver_bands(w, 'a', "wide", scene, 1, 0, 0, 6);
+    finish_one(w);
+    w->count = 0;
+    deliver_bands(w, 'b', "busy", scene, 1, 0, 0, 1);
+    assert_int_equal(w->jobs, 1); /* the only thread */
+    for (uint32_t b = 0; b < 5; b++) {
+        deliver_bands(w, 'a', "wide", scene, 2 + b, 0, b, 1);
+    }
+    assert_int_equal(w->count, 0);
+    deliver_bands(w, 'a', "wide", scene, 7, 0, 0, 1);
+    while (w->jobs > 0) {
+        finish_one(w);
+    }
+    assert_true(beamd_core_idle(w->core));
+    const sent *s = NULL;
+    for (uint64_t sequence = 2; sequence <= 7; sequence++) {
+        assert_int_equal(answers_to(w, 'a', sequence, &s), 1);
+        assert_int_equal(s->type, sequence == 2 ? BEAM_WIRE_ERROR : BEAM_WIRE_SOLUTION_SET);
+    }
+    assert_int_equal(answers_to(w, 'b', 1, &s), 1);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* One bad measurement of the network is forgotten, though what is done instead is in time. */
+static void a_slow_network_is_tried_again(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = network_world(1);
+    register_wide(w, "c", scene, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, 1);
+    finish_one(w);
+    beamd_cluster *c = beamd_core_cluster_at(w->core, 0);
+    beamd_core_measured(c, BEAMD_EFFORT_NETWORK, 500e9);
+    w->count = 0;
+    uint64_t sequence = 2;
+    for (; sequence < 200; sequence++) {
+        w->count = 0;
+        deliver_bands(w, 'a', "c", scene, sequence, 0, 0, 1);
+        finish_one(w);
+        if (w->log[0].service == BEAMD__SERVICE__SERVICE_FULL) {
+            break;
+        }
+        assert_int_equal(w->log[0].service, BEAMD__SERVICE__SERVICE_CHECKED);
+    }
+    assert_true(sequence > 2 && sequence < 200);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* Requests that are too late say nothing about how long things take. */
+static void looking_again_changes_no_measurement(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(2);
+    register_wide(w, "c", scene, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, 1);
+    finish_one(w);
+    beamd_cluster *c = beamd_core_cluster_at(w->core, 0);
+    beamd_core_measured(c, BEAMD_EFFORT_NETWORK, 300e3);
+    beamd_core_measured(c, BEAMD_EFFORT_CHECK, 200e3);
+    const double before_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_CHECK, 1);
+    deliver_bands(w, 'a', "c", scene, 2, 400, 0, 1); /* less than the margin */
+    for (int k = 0; k < 100; k++) {
+        step(w, BEAMD_EVENT_TIME); /* as for messages of others */
+    }
+    assert_true(beamd_core_expect_ns(c, BEAMD_EFFORT_CHECK, 1) > 0.9 * before_ns);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* Who has little time takes none of the effort from who has much. */
+static void a_late_cluster_does_not_spoil_its_batch(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = network_world(1);
+    static const char *const ids[] = {"first", "late", "rich"};
+    w->config.batch_max = 8;
+    for (int k = 0; k < 3; k++) {
+        register_wide(w, ids[k], scene, 1);
+        deliver_bands(w, 'a', ids[k], scene, 1, 0, 0, 1);
+        finish_one(w);
+        beamd_cluster *c = beamd_core_find(w->core, ids[k]);
+        beamd_core_measured(c, BEAMD_EFFORT_NETWORK, 5e6);
+        beamd_core_measured(c, BEAMD_EFFORT_CHECK, 1e3);
+    }
+    deliver_bands(w, 'a', "first", scene, 2, 0, 0, 1);
+    deliver_bands(w, 'l', "late", scene, 2, 3000, 0, 1);
+    deliver_bands(w, 'r', "rich", scene, 2, 0, 0, 1);
+    w->count = 0;
+    while (w->jobs > 0) {
+        finish_one(w);
+    }
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'l', 2, &s), 1);
+    assert_int_equal(s->service, BEAMD__SERVICE__SERVICE_CHECKED);
+    assert_int_equal(answers_to(w, 'r', 2, &s), 1);
+    assert_int_equal(s->service, BEAMD__SERVICE__SERVICE_FULL);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* A preference that comes while a thread works: the answer is of the request's CSI, or says that it
+ * is not. */
+static void a_preference_in_between_marks_nothing_wrong(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    register_wide(w, "c", scene, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, 1);
+    finish_one(w);
+    deliver_bands(w, 'a', "c", scene, 2, 0, 0, 1);
+    assert_int_equal(w->jobs, 1);
+    name_preference(w, "c", "locate", 1, 1);
+    w->count = 0;
+    while (w->jobs > 0) {
+        finish_one(w);
+    }
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'a', 2, &s), 1);
+    assert_int_equal(s->type, BEAM_WIRE_SOLUTION_SET);
+    assert_int_equal(s->service, BEAMD__SERVICE__SERVICE_FULL);
+    assert_int_equal(s->solutions, 1);
+    assert_string_equal(s->preference_name, "locate");
+    assert_int_equal(s->solution_csi_sequence, 2);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+static void a_first_answer_survives_a_preference_in_between(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    register_wide(w, "c", scene, 1);
+    name_preference(w, "c", "balanced", 1, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, 1);
+    name_preference(w, "c", "locate", 1, 2);
+    name_preference(w, "c", "balanced", 0, 0);
+    w->count = 0;
+    while (w->jobs > 0) {
+        finish_one(w);
+    }
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'a', 1, &s), 1);
+    assert_int_equal(s->type, BEAM_WIRE_SOLUTION_SET);
+    assert_int_equal(s->solutions, 1);
+    assert_string_equal(s->preference_name, "locate");
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* A slow thread brings beams of an earlier request while a later one of the same subbands is
+ * answered in parts. */
+static void what_comes_too_late_replaces_nothing_newer(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(2);
+    register_wide(w, "c", scene, BANDS);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, BANDS);
+    while (w->jobs > 0) {
+        finish_one(w);
+    }
+    deliver_bands(w, 'a', "c", scene, 2, 20000, 0, BANDS / 2);
+    assert_int_equal(w->jobs, 1);
+    beamd_job *slow = w->under_way[0];
+    slow->run(slow); /* but its thread sleeps before it says so */
+    w->now_ns += us(20000);
+    step(w, BEAMD_EVENT_TIME);
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'a', 2, &s), 1);
+    if (w->rescue) {
+        finish_at(w, &w->rescue);
+    }
+    deliver_bands(w, 'a', "c", scene, 3, 0, 0, BANDS);
+    assert_int_equal(w->jobs, 2);
+    w->under_way[0] = w->under_way[1];
+    w->jobs = 1;
+    finish_one(w); /* subbands 0 to 7, of CSI 3; its free thread takes the others */
+    give_back(w, slow);
+    w->count = w->jobs > 0 ? 0 : w->count;
+    while (w->jobs > 0) {
+        finish_one(w);
+    }
+    assert_int_equal(answers_to(w, 'a', 3, &s), 1);
+    assert_int_equal(s->solutions, BANDS);
+    assert_int_equal(s->solution_csi_sequence, 3); /* of its first subband */
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* Nobody is known, and nobody leaves. */
+static void leaving_nobody_is_answered_at_once(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    Beamd__UsersLeave m = BEAMD__USERS_LEAVE__INIT;
+    register_wide(w, "c", scene, 1);
+    deliver(w, 'a', BEAM_WIRE_USERS_LEAVE, "c", 1, &m.base);
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'a', 1, &s), 1);
+    assert_int_equal(s->code, BEAMD__ERROR_CODE__ERROR_NOT_READY);
+    assert_true(beamd_core_idle(w->core));
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* The daemon ends and a thread does not: who waits for it is told. */
+static void a_hung_thread_at_the_end_leaves_nobody_waiting(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    register_wide(w, "c", scene, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, 1);
+    step(w, BEAMD_EVENT_DRAIN);
+    step(w, BEAMD_EVENT_ABANDON);
+    assert_int_equal(w->count, 0); /* its thread may still come back in time */
+    step(w, BEAMD_EVENT_ABANDON);
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'a', 1, &s), 1);
+    assert_int_equal(s->code, BEAMD__ERROR_CODE__ERROR_DRAINING);
+    finish_one(w);
+    assert_int_equal(answers_to(w, 'a', 1, &s), 1);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* What all clusters take together stays within memory_mib, also when preferences are added. */
+static void preferences_stay_within_the_memory(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    w->config.memory_mib = 8;
+    char id[16], name[16];
+    unsigned clusters = 0;
+    for (; clusters < 64; clusters++) {
+        beamd_gauges g = {0};
+        beamd_core_gauges(w->core, w->now_ns, &g);
+        if (g.cluster_bytes > (size_t)7 << 20) {
+            break;
+        }
+        snprintf(id, sizeof id, "c%u", clusters);
+        register_wide(w, id, scene, 1);
+    }
+    for (unsigned k = 0; k < clusters; k++) {
+        snprintf(id, sizeof id, "c%u", k);
+        for (int p = 0; p < BEAM_WIRE_MAX_PREFERENCES; p++) {
+            Beamd__PreferenceSet set = BEAMD__PREFERENCE_SET__INIT;
+            Beamd__Preference u = BEAMD__PREFERENCE__INIT;
+            snprintf(name, sizeof name, "p%d", p);
+            set.name = name;
+            u.u1 = u.u2 = 1;
+            set.preference = &u;
+            w->count = 0;
+            deliver(w, 'o', BEAM_WIRE_PREFERENCE_SET, id, 1, &set.base);
+        }
+    }
+    beamd_gauges g = {0};
+    beamd_core_gauges(w->core, w->now_ns, &g);
+    assert_true(g.cluster_bytes <= (size_t)8 << 20);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* Waiting for company never takes the time that the solving needs. */
+static void a_batch_waits_no_longer_than_its_deadline_allows(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    w->config.batch_max = 8;
+    w->config.batch_wait_us = 10000;
+    register_wide(w, "c", scene, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 4000, 0, 1);
+    const uint64_t end_ns = w->now_ns + us(4000);
+    while (w->jobs == 0 && w->now_ns < end_ns) {
+        w->now_ns = w->wake_ns > w->now_ns ? w->wake_ns : w->now_ns + 1;
+        step(w, BEAMD_EVENT_TIME);
+    }
+    assert_int_equal(w->jobs, 1);
+    assert_true(w->now_ns <= end_ns - us(1500));
+    world_free(w);
+    test_scene_free(scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_queue_stays_in_its_bounds),
+        cmocka_unit_test(a_slow_network_is_tried_again),
+        cmocka_unit_test(looking_again_changes_no_measurement),
+        cmocka_unit_test(a_late_cluster_does_not_spoil_its_batch),
+        cmocka_unit_test(a_preference_in_between_marks_nothing_wrong),
+        cmocka_unit_test(a_first_answer_survives_a_preference_in_between),
+        cmocka_unit_test(what_comes_too_late_replaces_nothing_newer),
+        cmocka_unit_test(leaving_nobody_is_answered_at_once),
+        cmocka_unit_test(a_hung_thread_at_the_end_leaves_nobody_waiting),
+        cmocka_unit_test(preferences_stay_within_the_memory),
+        cmocka_unit_test(a_batch_waits_no_longer_than_its_deadline_allows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
