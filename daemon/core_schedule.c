@@ -190,19 +190,23 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const pick *pic
     }
     unsigned share = (waiting + free_threads) / (free_threads ? free_threads : 1);
     double expected_ns = beamd_core_expect_ns(first, effort, (double)batch->problems);
-    for (unsigned k = 0; k < self->open_count && share > 0; k++) {
+    /* with a thousand clusters every look counts: what costs most is asked last */
+    for (unsigned k = 0; k < self->open_count && share > 0 && batch->tasks < BEAMD_BATCH_TASKS &&
+                         batch->problems < batch_max;
+         k++) {
         beamd_cluster *c = self->open[k];
         if (c == first || !has_open(c) || !same_sizes(&c->max, &first->max) || !free_task(c)) {
             continue;
         }
         const int problems = problems_of(c, next_bands(c, free_task(c)));
         const double more_ns = beamd_core_expect_ns(c, effort, problems);
-        const uint64_t own_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
-        const bool same_way = beamd_core_excluded(self, c) == batch->task[0]->excluded &&
-                              choose(self, c, own_ns, picked->pressed) == effort;
-        if (!same_way || batch->tasks == BEAMD_BATCH_TASKS ||
-            batch->problems + (unsigned)problems > batch_max ||
+        if (batch->problems + (unsigned)problems > batch_max ||
             expected_ns + more_ns > (double)picked->left_ns) {
+            continue;
+        }
+        const uint64_t own_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        if (beamd_core_excluded(self, c) != batch->task[0]->excluded ||
+            choose(self, c, own_ns, picked->pressed) != effort) {
             continue;
         }
         add_to_batch(self, batch, c);
