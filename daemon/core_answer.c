@@ -422,6 +422,9 @@ bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
     send(self, c);
     const double took_ns = (double)between(sent_ns, self->act.clock_ns(self->act.arg));
     c->answer_ns += (took_ns - c->answer_ns) / 8;
+    if (2 * c->answer_ns > (double)self->send_most_ns) {
+        self->send_most_ns = (uint64_t)(2 * c->answer_ns) + 1;
+    }
     self->metrics.rescues_used += set.service == BEAMD__SERVICE__SERVICE_CHECKED && rescued(c);
     count_solutions(self, &set);
     count_request(self, c, &set, &latency);

@@ -437,6 +437,39 @@ static void a_batch_waits_no_longer_than_its_deadline_allows(void **state)
     test_scene_free(scene);
 }
 
+/* A wide answer takes long to send, so that its last moment is before that of a narrow one with an
+ * earlier deadline. */
+static void a_wide_answer_is_held_in_time(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(2);
+    static const char *const ids[] = {"narrow", "wide"};
+    for (int k = 0; k < 2; k++) {
+        register_wide(w, ids[k], scene, 1);
+        deliver_bands(w, 'a', ids[k], scene, 1, 0, 0, 1);
+        finish_one(w);
+    }
+    beamd_core_find(w->core, "wide")->answer_ns = 2e6;
+    w->now_ns += us(40000); /* housekeeping sees it */
+    step(w, BEAMD_EVENT_TIME);
+    deliver_bands(w, 'n', "narrow", scene, 2, 20000, 0, 1);
+    deliver_bands(w, 'w', "wide", scene, 2, 20100, 0, 1);
+    const uint64_t until_ns = w->now_ns + us(17000);
+    w->count = 0;
+    while (w->wake_ns <= until_ns) {
+        assert_true(w->wake_ns > w->now_ns);
+        w->now_ns = w->wake_ns;
+        step(w, BEAMD_EVENT_TIME);
+    }
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'w', 2, &s), 1);
+    assert_int_equal(s->service, BEAMD__SERVICE__SERVICE_HELD);
+    assert_int_equal(answers_to(w, 'n', 2, &s), 0);
+    world_free(w);
+    test_scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_hung_thread_at_the_end_leaves_nobody_waiting),
         cmocka_unit_test(preferences_stay_within_the_memory),
         cmocka_unit_test(a_batch_waits_no_longer_than_its_deadline_allows),
+        cmocka_unit_test(a_wide_answer_is_held_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
