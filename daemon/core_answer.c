@@ -200,13 +200,14 @@ bool beamd_core_has_answer(const beamd_cluster *c)
     const int preferences = c->named_count > 0 ? c->named_count : 1;
     Beamd__Service service;
     for (int b = 0; b < c->subbands; b++) {
-        for (int p = 0; p < preferences && beamd_bands_has(&c->active.bands, b); p++) {
-            if (best_there_is(c, b, p, &service)) {
-                return true;
+        const bool asked = beamd_bands_has(&c->active.bands, b) && !beamd_bands_has(&c->failed, b);
+        for (int p = 0; p < preferences && asked; p++) {
+            if (!best_there_is(c, b, p, &service)) {
+                return false;
             }
         }
     }
-    return false;
+    return true;
 }
 
 /* Never negative: the loop and the threads read the clock on different cores. */

@@ -182,7 +182,7 @@ void beamd_core_ack(beamd_core *self, const beamd_call *call);
 /* The answer to the active request from `last`, `check` and what is held; false: there is nothing.
  */
 bool beamd_core_answer(beamd_core *self, beamd_cluster *cluster);
-/* There are beams for a part of the active request, if only held ones. */
+/* There are beams for all of the active request, if only held ones, but for what has failed. */
 bool beamd_core_has_answer(const beamd_cluster *cluster);
 /* Bytes of scratch that an answer of this cluster needs. */
 size_t beamd_core_answer_scratch(const beamd_cluster *cluster);

@@ -470,6 +470,29 @@ static void a_wide_answer_is_held_in_time(void **state)
     test_scene_free(scene);
 }
 
+/* An answer in parts is no answer: with nothing to hold for the others it is worth waiting for. */
+static void a_first_wide_answer_is_whole(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    register_wide(w, "c", scene, BANDS);
+    deliver_bands(w, 'a', "c", scene, 1, 20000, 0, BANDS);
+    assert_int_equal(w->jobs, 1);
+    finish_one(w); /* half of them */
+    assert_int_equal(w->jobs, 1);
+    w->now_ns += us(20100);
+    step(w, BEAMD_EVENT_TIME);
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'a', 1, &s), 0);
+    finish_one(w);
+    assert_int_equal(answers_to(w, 'a', 1, &s), 1);
+    assert_true(s->late);
+    assert_int_equal(s->solutions, BANDS);
+    world_free(w);
+    test_scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +508,7 @@ int main(void)
         cmocka_unit_test(preferences_stay_within_the_memory),
         cmocka_unit_test(a_batch_waits_no_longer_than_its_deadline_allows),
         cmocka_unit_test(a_wide_answer_is_held_in_time),
+        cmocka_unit_test(a_first_wide_answer_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
