@@ -480,8 +480,8 @@ static void end_health(beamd_core *self, beamd_batch *batch, bool lost)
                                         (uint64_t)config->backend_retry_max_ms * 1000000u};
     beamd_backend_health *backend = &self->backend[batch->backend];
     /* slow: many times its own measure, and back after the deadline. The check has no substitute.
-     */
-    const double busy_ns = (double)beamd_core_less(batch->checked_ns, batch->start_ns);
+     * The times of a lost batch are still its thread's. */
+    const double busy_ns = lost ? 0 : (double)beamd_core_less(batch->checked_ns, batch->start_ns);
     const bool slow = !lost && batch->backend != BEAMD__BACKEND__BACKEND_CHECK &&
                       batch->expected_ns > 0 && busy_ns > SLOW_FACTOR * batch->expected_ns &&
                       self->now_ns > batch->deadline_ns;
