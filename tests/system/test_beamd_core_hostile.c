@@ -493,6 +493,34 @@ static void a_first_wide_answer_is_whole(void **state)
     test_scene_free(scene);
 }
 
+/* Beams that are held are as old as their CSI, not as the request. */
+static void held_beams_grow_old(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    w->config.csi_age_limit_ms = 100;
+    w->config.valid_ms = 200;
+    register_wide(w, "c", scene, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, 1);
+    const uint64_t first_ns = w->now_ns;
+    finish_one(w);
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'a', 1, &s), 1);
+    assert_false(s->stale);
+    assert_true(s->valid_until_ns == first_ns + us(100000));
+    w->now_ns += us(150000);
+    deliver_bands(w, 'a', "c", scene, 2, 20000, 0, 1);
+    w->now_ns += us(20000);
+    step(w, BEAMD_EVENT_TIME); /* its thread is not back */
+    assert_int_equal(answers_to(w, 'a', 2, &s), 1);
+    assert_int_equal(s->service, BEAMD__SERVICE__SERVICE_HELD);
+    assert_true(s->stale);
+    assert_true(s->valid_until_ns == first_ns + us(100000));
+    world_free(w);
+    test_scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +537,7 @@ int main(void)
         cmocka_unit_test(a_batch_waits_no_longer_than_its_deadline_allows),
         cmocka_unit_test(a_wide_answer_is_held_in_time),
         cmocka_unit_test(a_first_wide_answer_is_whole),
+        cmocka_unit_test(held_beams_grow_old),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
