@@ -177,6 +177,8 @@ beamd_cluster *beamd_core_find_or_refuse(beamd_core *self, const beamd_call *cal
 void beamd_core_refuse_with(beamd_core *self, const beamd_call *call, Beamd__ErrorCode code,
                             const char *field, const char *text);
 void beamd_core_ack(beamd_core *self, const beamd_call *call);
+__attribute__((format(printf, 3, 4))) void
+beamd_core_audit(beamd_core *self, const beamd_call *call, const char *format, ...);
 
 /* core_answer.c */
 /* The answer to the active request from `last`, `check` and what is held; false: there is nothing.

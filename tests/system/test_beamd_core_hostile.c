@@ -521,6 +521,63 @@ static void held_beams_grow_old(void **state)
     test_scene_free(scene);
 }
 
+/* The rescue thread may be lost too: it is none of those that solve. */
+static void a_lost_rescue_thread_is_counted_apart(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    register_wide(w, "c", scene, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, 1);
+    finish_one(w);
+    deliver_bands(w, 'a', "c", scene, 2, 20000, 0, 1);
+    while (!w->rescue) {
+        w->now_ns += us(100);
+        step(w, BEAMD_EVENT_TIME);
+    }
+    finish_one(w);
+    w->now_ns += us(20000) + (uint64_t)w->config.hang_ms * 1000000u;
+    step(w, BEAMD_EVENT_TIME);
+    assert_int_equal(w->lost_count, 1);
+    beamd_gauges g = {0};
+    beamd_core_gauges(w->core, w->now_ns, &g);
+    assert_int_equal(g.solving, 0);
+    assert_int_equal(g.lost, 1);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* Who took a cluster away by the operators' socket is in the log. */
+static void an_operator_who_removes_a_cluster_is_named(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    Beamd__UnregisterCluster m = BEAMD__UNREGISTER_CLUSTER__INIT;
+    register_wide(w, "c", scene, 1);
+    register_wide(w, "d", scene, 1);
+    deliver(w, 'r', BEAM_WIRE_UNREGISTER_CLUSTER, "c", 2, &m.base);
+    assert_int_equal(beamd_core_metrics(w->core)->audited, 0);
+    unsigned char frame[256];
+    size_t bytes = 0;
+    beam_wire_error err;
+    assert_int_equal(beam_wire_pack(BEAM_WIRE_UNREGISTER_CLUSTER, "d", 3, &m.base, frame,
+                                    sizeof frame, &bytes, &err),
+                     0);
+    const beamd_event event = {
+        .kind = BEAMD_EVENT_MESSAGE,
+        .channel = BEAMD_CHANNEL_CONTROL,
+        .peer = {.identity = "o", .identity_bytes = 1, .roles = BEAMD_ROLE_OPERATOR, .user = "eve"},
+        .frame = frame,
+        .bytes = bytes,
+        .frames = 1};
+    beamd_core_step(w->core, w->now_ns, &event);
+    assert_int_equal(last(w)->type, BEAM_WIRE_ACK);
+    assert_int_equal(beamd_core_metrics(w->core)->audited, 1);
+    world_free(w);
+    test_scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +595,8 @@ int main(void)
         cmocka_unit_test(a_wide_answer_is_held_in_time),
         cmocka_unit_test(a_first_wide_answer_is_whole),
         cmocka_unit_test(held_beams_grow_old),
+        cmocka_unit_test(a_lost_rescue_thread_is_counted_apart),
+        cmocka_unit_test(an_operator_who_removes_a_cluster_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
