@@ -134,6 +134,7 @@ static void fill_answer(const beamd_cluster *self, const beamd_task *task, int i
     answer->band_generation = band->generation;
     answer->target_generation = self->target_generation;
     answer->csi_age_ns = age_of(band, task->now_ns);
+    answer->csi_measured_ns = band->measured_ns;
     answer->csi_stale = false;
     answer->ideal_stale = task->sensing_rows_moved ||
                           (!task->need_rate_end[i] && band->ideal_generation != band->generation);

@@ -125,6 +125,11 @@ int beamd_config_changes(const beamd_config *old_config, const beamd_config *fre
  * of them named, for the log: they need a restart. */
 int beamd_config_reload(beamd_config *config, const beamd_config *fresh, const char **first_fixed);
 
+/* Whether what holds after that, new values beside old ones that need a restart, is admissible too:
+ * each of two files may be good and their mixture not. */
+bool beamd_config_mixture_good(const beamd_config *config, const beamd_config *fresh,
+                               beamd_config_error *err);
+
 /* The documented default file. Returns the length; writes at most `size` bytes and a terminator. */
 size_t beamd_config_dump(char *out, size_t size);
 

@@ -262,3 +262,18 @@ bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
     }
     return check_endpoints(config, err) && check_model_file(config, err);
 }
+
+bool beamd_config_mixture_good(const beamd_config *config, const beamd_config *fresh,
+                               beamd_config_error *err)
+{
+    static beamd_config mixture; /* large */
+    const char *first = "";
+    mixture = *config;
+    if (beamd_config_reload(&mixture, fresh, &first) == 0 || beamd_config_resolve(&mixture, err)) {
+        return true;
+    }
+    const size_t used = strlen(err->text);
+    snprintf(err->text + used, sizeof err->text - used, " (%s of the file waits for a restart)",
+             first);
+    return false;
+}

@@ -131,8 +131,17 @@ static void put_quality(Beamd__Solution *s, const beamd_answer *a)
     s->iterations = (uint32_t)a->result.iterations;
 }
 
+/* Of beams that are held the CSI has aged since they were solved. */
+static bool is_stale(const beamd_core *self, const beamd_answer *a, Beamd__Service service)
+{
+    const uint64_t limit_ns = (uint64_t)self->config->csi_age_limit_ms * 1000000u;
+    const uint64_t held_ns = beamd_core_less(self->now_ns, a->csi_measured_ns);
+    const uint64_t age_ns = service == BEAMD__SERVICE__SERVICE_HELD ? held_ns : a->csi_age_ns;
+    return limit_ns > 0 && age_ns > limit_ns;
+}
+
 static Beamd__Solution *put_solution(messages *m, beamd_answer *a, Beamd__Service service,
-                                     uint64_t age_limit_ns, bool late)
+                                     bool stale, bool late)
 {
     Beamd__Solution *s = take(m, sizeof *s);
     beamd__solution__init(s);
@@ -158,7 +167,7 @@ static Beamd__Solution *put_solution(messages *m, beamd_answer *a, Beamd__Servic
     s->preference_name = beamd_core_text(a->preference_name);
     const uint64_t age_us = a->csi_age_ns / 1000u;
     s->csi_age_us = age_us < UINT32_MAX ? (uint32_t)age_us : UINT32_MAX;
-    s->csi_stale = age_limit_ns > 0 && a->csi_age_ns > age_limit_ns;
+    s->csi_stale = stale;
     s->error_growth = a->error_growth;
     s->ideal_stale = a->ideal_stale;
     return s;
@@ -200,13 +209,14 @@ bool beamd_core_has_answer(const beamd_cluster *c)
     const int preferences = c->named_count > 0 ? c->named_count : 1;
     Beamd__Service service;
     for (int b = 0; b < c->subbands; b++) {
-        for (int p = 0; p < preferences && beamd_bands_has(&c->active.bands, b); p++) {
-            if (best_there_is(c, b, p, &service)) {
-                return true;
+        const bool asked = beamd_bands_has(&c->active.bands, b) && !beamd_bands_has(&c->failed, b);
+        for (int p = 0; p < preferences && asked; p++) {
+            if (!best_there_is(c, b, p, &service)) {
+                return false;
             }
         }
     }
-    return false;
+    return true;
 }
 
 /* Never negative: the loop and the threads read the clock on different cores. */
@@ -236,16 +246,16 @@ static void fill_latency(const beamd_cluster *c, uint64_t sent_ns, Beamd__Latenc
     latency->transit_estimate_ns = r->transit_ns;
 }
 
-static uint64_t valid_until_ns(const beamd_core *self, const beamd_cluster *c)
+/* Beams that are held have had a part of their time already. */
+static uint64_t valid_until_ns(const beamd_core *self, const beamd_request *request,
+                               const beamd_answer *a, Beamd__Service service)
 {
-    uint64_t until_ns = c->active.received_ns + (uint64_t)self->config->valid_ms * 1000000u;
+    const uint64_t valid_ns = (uint64_t)self->config->valid_ms * 1000000u;
     const uint64_t limit_ns = (uint64_t)self->config->csi_age_limit_ms * 1000000u;
-    for (int b = 0; limit_ns > 0 && b < c->subbands; b++) {
-        if (beamd_bands_has(&c->active.bands, b) && c->band[b].measured_ns + limit_ns < until_ns) {
-            until_ns = c->band[b].measured_ns + limit_ns;
-        }
-    }
-    return until_ns;
+    const bool held = service == BEAMD__SERVICE__SERVICE_HELD;
+    const uint64_t until_ns = (held ? a->csi_measured_ns : request->received_ns) + valid_ns;
+    const uint64_t stale_ns = a->csi_measured_ns + limit_ns;
+    return limit_ns > 0 && stale_ns < until_ns ? stale_ns : until_ns;
 }
 
 static bool is_set(const beamd_cluster *c)
@@ -258,7 +268,7 @@ static size_t build(beamd_core *self, beamd_cluster *c, messages *m, bool late,
                     Beamd__SolutionSet *set)
 {
     const int preferences = c->named_count > 0 ? c->named_count : 1;
-    const uint64_t limit_ns = (uint64_t)self->config->csi_age_limit_ms * 1000000u;
+    uint64_t until_ns = UINT64_MAX; /* the first of all */
     beamd__solution_set__init(set);
     set->solutions = take(m, (size_t)c->subbands * (size_t)preferences * sizeof(void *));
     for (int b = 0; b < c->subbands; b++) {
@@ -266,7 +276,10 @@ static size_t build(beamd_core *self, beamd_cluster *c, messages *m, bool late,
             Beamd__Service service = BEAMD__SERVICE__SERVICE_FULL;
             beamd_answer *a = best_there_is(c, b, p, &service);
             if (a) {
-                set->solutions[set->n_solutions++] = put_solution(m, a, service, limit_ns, late);
+                const uint64_t at_ns = valid_until_ns(self, &c->active, a, service);
+                set->solutions[set->n_solutions++] =
+                    put_solution(m, a, service, is_stale(self, a, service), late);
+                until_ns = at_ns < until_ns ? at_ns : until_ns;
                 set->service = service > set->service ? service : set->service;
             }
         }
@@ -275,7 +288,7 @@ static size_t build(beamd_core *self, beamd_cluster *c, messages *m, bool late,
     set->csi_sequence = c->active.sequence;
     set->target_sequence = c->target_sequence;
     set->target_time_ns = c->target_time_ns;
-    set->valid_until_monotonic_ns = valid_until_ns(self, c);
+    set->valid_until_monotonic_ns = until_ns;
     set->late = late;
     return set->n_solutions;
 }
@@ -398,6 +411,15 @@ static bool rescued(const beamd_cluster *c)
     return !beamd_bands_within(&c->checked, &c->done);
 }
 
+static bool all_held(const Beamd__SolutionSet *set)
+{
+    size_t held = 0;
+    for (size_t k = 0; k < set->n_solutions; k++) {
+        held += set->solutions[k]->service == BEAMD__SERVICE__SERVICE_HELD;
+    }
+    return held == set->n_solutions;
+}
+
 bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
 {
     messages m = {self->scratch, self->scratch_bytes, 0};
@@ -407,7 +429,7 @@ bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
     if (build(self, c, &m, sent_ns > c->active.deadline_ns, &set) == 0) {
         return false;
     }
-    if (c->active.identity_bytes == 0 && set.service == BEAMD__SERVICE__SERVICE_HELD) {
+    if (c->active.identity_bytes == 0 && all_held(&set)) {
         return true; /* nobody asked, and nothing is new */
     }
     fill_latency(c, sent_ns, &latency);
@@ -422,6 +444,9 @@ bool beamd_core_answer(beamd_core *self, beamd_cluster *c)
     send(self, c);
     const double took_ns = (double)between(sent_ns, self->act.clock_ns(self->act.arg));
     c->answer_ns += (took_ns - c->answer_ns) / 8;
+    if (2 * c->answer_ns > (double)self->send_most_ns) {
+        self->send_most_ns = (uint64_t)(2 * c->answer_ns) + 1;
+    }
     self->metrics.rescues_used += set.service == BEAMD__SERVICE__SERVICE_CHECKED && rescued(c);
     count_solutions(self, &set);
     count_request(self, c, &set, &latency);

@@ -9,8 +9,7 @@
 #include "log.h"
 
 /* The last writer wins; each change says who it was. */
-__attribute__((format(printf, 3, 4))) static void audit(beamd_core *self, const beamd_call *call,
-                                                        const char *format, ...)
+void beamd_core_audit(beamd_core *self, const beamd_call *call, const char *format, ...)
 {
     self->metrics.audited++;
     char what[256];
@@ -69,9 +68,9 @@ static int change_named(beamd_core *self, const beamd_call *call, beamd_cluster 
         beamd_core_restart(self, cluster);
     }
     if (changed == 0 && message->remove) {
-        audit(self, call, "%s removed", message->name);
+        beamd_core_audit(self, call, "%s removed", message->name);
     } else if (changed == 0) {
-        audit(self, call, "%s tradeoff %.6f", message->name, tradeoff);
+        beamd_core_audit(self, call, "%s tradeoff %.6f", message->name, tradeoff);
     }
     return changed;
 }
@@ -96,13 +95,16 @@ static int change_unnamed(beamd_core *self, const beamd_call *call, beamd_cluste
                               "the default cannot be removed");
     }
     if (!cluster) {
-        audit(self, call, "tradeoff %.6f, was %.6f", tradeoff, beamd_core_default_tradeoff(self));
+        beamd_core_audit(self, call, "tradeoff %.6f, was %.6f", tradeoff,
+                         beamd_core_default_tradeoff(self));
         change_default(self, tradeoff);
     } else if (message->remove) {
-        audit(self, call, "follows the default, was %.6f", beamd_core_tradeoff(self, cluster));
+        beamd_core_audit(self, call, "follows the default, was %.6f",
+                         beamd_core_tradeoff(self, cluster));
         cluster->has_preference = false;
     } else {
-        audit(self, call, "tradeoff %.6f, was %.6f", tradeoff, beamd_core_tradeoff(self, cluster));
+        beamd_core_audit(self, call, "tradeoff %.6f, was %.6f", tradeoff,
+                         beamd_core_tradeoff(self, cluster));
         cluster->has_preference = true;
         cluster->tradeoff = tradeoff;
     }
@@ -156,7 +158,7 @@ static void handle_config(beamd_core *self, const beamd_call *call, bool reload,
     Beamd__ConfigReply reply = BEAMD__CONFIG_REPLY__INIT;
     beam_wire_error err;
     if (reload && !check_only) {
-        audit(self, call, "reload of the configuration");
+        beamd_core_audit(self, call, "reload of the configuration");
     }
     if (self->act.config(self->act.arg, reload, check_only, &reply, &err) < 0) {
         beamd_core_refuse(self, call, &err);
@@ -174,7 +176,7 @@ static void handle_log_level(beamd_core *self, const beamd_call *call,
         beamd_core_refuse(self, call, &err);
         return;
     }
-    audit(self, call, "level %s", message->level);
+    beamd_core_audit(self, call, "level %s", message->level);
     beamd_core_ack(self, call);
 }
 
@@ -195,7 +197,7 @@ void beamd_core_control(beamd_core *self, const beamd_call *call, const Protobuf
         beamd_core_model_get(self, call);
         break;
     case BEAM_WIRE_MODEL_RELOAD:
-        audit(self, call, "model file %s", ((const Beamd__ModelReload *)message)->file);
+        beamd_core_audit(self, call, "model file %s", ((const Beamd__ModelReload *)message)->file);
         beamd_core_model_reload(self, call, (const Beamd__ModelReload *)message);
         break;
     case BEAM_WIRE_FRONT_REQUEST:
@@ -211,7 +213,7 @@ void beamd_core_control(beamd_core *self, const beamd_call *call, const Protobuf
         handle_log_level(self, call, (const Beamd__LogLevelSet *)message);
         break;
     case BEAM_WIRE_DRAIN:
-        audit(self, call, "drain");
+        beamd_core_audit(self, call, "drain");
         beamd_core_ack(self, call);
         self->act.drain(self->act.arg);
         break;

@@ -7,8 +7,8 @@
 #include "core.h"
 
 enum {
-    BEAMD_SENDERS_MAX = 1024, /* whose clocks are followed */
-    BEAMD_LOST_MAX = 8,       /* threads given up that have not come back */
+    BEAMD_SENDERS_MAX = 1024,                   /* whose clocks are followed */
+    BEAMD_LOST_MAX = 8,                         /* threads given up that have not come back */
     BEAMD_BATCHES_MAX = 64 + 1 + BEAMD_LOST_MAX /* threads, the rescuer, lost ones */
 };
 
@@ -38,10 +38,11 @@ struct beamd_core {
     beamd_refresh_job *refresh; /* NULL: none under way */
     unsigned jobs[BEAMD_CREWS];
     beamd_front_job *front; /* one at a time */
-    bool front_waits; /* for the background thread */
+    bool front_waits;       /* for the background thread */
     beamd_request front_for;
     char front_cluster[BEAM_WIRE_MAX_CLUSTER_BYTES + 1];
-    uint64_t ticket; /* of the last request activated */
+    uint64_t ticket;       /* of the last request activated */
+    uint64_t send_most_ns; /* twice the longest answer_ns of a cluster */
     beamd_clock_offset *offsets;
     beamd_faults faults; /* of tests: read from the configuration, checked with it */
     beamd_model *model;  /* NULL: none */
@@ -176,12 +177,14 @@ beamd_cluster *beamd_core_find_or_refuse(beamd_core *self, const beamd_call *cal
 void beamd_core_refuse_with(beamd_core *self, const beamd_call *call, Beamd__ErrorCode code,
                             const char *field, const char *text);
 void beamd_core_ack(beamd_core *self, const beamd_call *call);
+__attribute__((format(printf, 3, 4))) void
+beamd_core_audit(beamd_core *self, const beamd_call *call, const char *format, ...);
 
 /* core_answer.c */
 /* The answer to the active request from `last`, `check` and what is held; false: there is nothing.
  */
 bool beamd_core_answer(beamd_core *self, beamd_cluster *cluster);
-/* There are beams for a part of the active request, if only held ones. */
+/* There are beams for all of the active request, if only held ones, but for what has failed. */
 bool beamd_core_has_answer(const beamd_cluster *cluster);
 /* Bytes of scratch that an answer of this cluster needs. */
 size_t beamd_core_answer_scratch(const beamd_cluster *cluster);

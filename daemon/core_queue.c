@@ -259,14 +259,23 @@ static uint64_t last_moment_ns(const beamd_core *self, const beamd_cluster *c)
                : c->active.deadline_ns + (uint64_t)self->config->hang_ms * 1000000u;
 }
 
+/* Deadlines are sorted, these moments are not: none of c and those behind it is before this. */
+static uint64_t earliest_hold_ns(const beamd_core *self, const beamd_cluster *c)
+{
+    const uint64_t quarter_ns = (uint64_t)self->config->deadline_margin_us * 250u;
+    return beamd_core_less(c->active.deadline_ns,
+                           self->send_most_ns > quarter_ns ? self->send_most_ns : quarter_ns);
+}
+
 void beamd_core_queue_time(beamd_core *self)
 {
     for (unsigned k = 0; k < self->open_count;) {
         beamd_cluster *c = self->open[k];
-        if (self->now_ns < beamd_core_hold_at_ns(self, c)) {
-            break; /* sorted */
+        if (self->now_ns < earliest_hold_ns(self, c)) {
+            break;
         }
-        if (self->now_ns >= last_moment_ns(self, c)) {
+        if (self->now_ns >= beamd_core_hold_at_ns(self, c) &&
+            self->now_ns >= last_moment_ns(self, c)) {
             beamd_core_finish(self, c); /* its next request, if any, is sorted in */
         }
         if (k < self->open_count && self->open[k] == c) {
@@ -279,23 +288,26 @@ uint64_t beamd_core_queue_next_ns(const beamd_core *self)
 {
     uint64_t next_ns = UINT64_MAX;
     for (unsigned k = 0; k < self->open_count; k++) {
-        const uint64_t hold_ns = beamd_core_hold_at_ns(self, self->open[k]);
-        const uint64_t at_ns =
-            hold_ns > self->now_ns ? hold_ns : last_moment_ns(self, self->open[k]);
-        next_ns = at_ns < next_ns ? at_ns : next_ns;
-        if (hold_ns > self->now_ns) {
-            break; /* sorted */
+        const beamd_cluster *c = self->open[k];
+        if (earliest_hold_ns(self, c) >= next_ns) {
+            break;
         }
+        const uint64_t hold_ns = beamd_core_hold_at_ns(self, c);
+        const uint64_t at_ns = hold_ns > self->now_ns ? hold_ns : last_moment_ns(self, c);
+        next_ns = at_ns < next_ns ? at_ns : next_ns;
     }
     return next_ns;
 }
 
 void beamd_core_queue_due(beamd_core *self)
 {
+    double longest_ns = 0;
     for (unsigned i = 0; i < self->count; i++) {
         beamd_cluster *c = self->clusters[i];
+        longest_ns = c->answer_ns > longest_ns ? c->answer_ns : longest_ns;
         if (c->resolve_due_ns != 0 && self->now_ns >= c->resolve_due_ns && !c->active.present) {
             enqueue_unsolicited(self, c);
         }
     }
+    self->send_most_ns = (uint64_t)(2 * longest_ns);
 }

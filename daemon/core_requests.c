@@ -140,6 +140,9 @@ static void handle_unregister(beamd_core *self, const beamd_call *call)
     beamd_cluster *cluster = beamd_core_find_or_refuse(self, call);
     if (cluster) {
         BEAMD_LOG(BEAMD_LOG_NOTICE, "event=unregistered cluster=%s", cluster->id);
+        if (call->channel == BEAMD_CHANNEL_CONTROL) { /* not by its controller */
+            beamd_core_audit(self, call, "cluster removed");
+        }
         beamd_core_remove(self, cluster, "the cluster was removed");
         beamd_core_ack(self, call);
     }

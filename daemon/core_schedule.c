@@ -190,19 +190,23 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const pick *pic
     }
     unsigned share = (waiting + free_threads) / (free_threads ? free_threads : 1);
     double expected_ns = beamd_core_expect_ns(first, effort, (double)batch->problems);
-    for (unsigned k = 0; k < self->open_count && share > 0; k++) {
+    /* with a thousand clusters every look counts: what costs most is asked last */
+    for (unsigned k = 0; k < self->open_count && share > 0 && batch->tasks < BEAMD_BATCH_TASKS &&
+                         batch->problems < batch_max;
+         k++) {
         beamd_cluster *c = self->open[k];
         if (c == first || !has_open(c) || !same_sizes(&c->max, &first->max) || !free_task(c)) {
             continue;
         }
         const int problems = problems_of(c, next_bands(c, free_task(c)));
         const double more_ns = beamd_core_expect_ns(c, effort, problems);
-        const uint64_t own_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
-        const bool same_way = beamd_core_excluded(self, c) == batch->task[0]->excluded &&
-                              choose(self, c, own_ns, picked->pressed) == effort;
-        if (!same_way || batch->tasks == BEAMD_BATCH_TASKS ||
-            batch->problems + (unsigned)problems > batch_max ||
+        if (batch->problems + (unsigned)problems > batch_max ||
             expected_ns + more_ns > (double)picked->left_ns) {
+            continue;
+        }
+        const uint64_t own_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
+        if (beamd_core_excluded(self, c) != batch->task[0]->excluded ||
+            choose(self, c, own_ns, picked->pressed) != effort) {
             continue;
         }
         add_to_batch(self, batch, c);
@@ -487,8 +491,8 @@ static void end_health(beamd_core *self, beamd_batch *batch, bool lost)
                                         (uint64_t)config->backend_retry_max_ms * 1000000u};
     beamd_backend_health *backend = &self->backend[batch->backend];
     /* slow: many times its own measure, and back after the deadline. The check has no substitute.
-     */
-    const double busy_ns = (double)beamd_core_less(batch->checked_ns, batch->start_ns);
+     * The times of a lost batch are still its thread's. */
+    const double busy_ns = lost ? 0 : (double)beamd_core_less(batch->checked_ns, batch->start_ns);
     const bool slow = !lost && batch->backend != BEAMD__BACKEND__BACKEND_CHECK &&
                       batch->expected_ns > 0 && busy_ns > SLOW_FACTOR * batch->expected_ns &&
                       self->now_ns > batch->deadline_ns;

@@ -212,7 +212,12 @@ void beamd_core_gauges(const beamd_core *self, uint64_t now_ns, beamd_gauges *ga
     gauges->clusters = self->count;
     gauges->clusters_max = (unsigned)self->config->clusters_max;
     gauges->ready = beamd_core_waiting(self);
-    gauges->solving = self->jobs[BEAMD_CREW_SOLVE] - self->lost_count;
+    gauges->solving = 0;
+    for (unsigned k = 0; k < self->away_count; k++) {
+        const beamd_batch *batch = self->away[k];
+        gauges->solving += batch->crew == BEAMD_CREW_SOLVE &&
+                           !atomic_load_explicit(&batch->lost, memory_order_relaxed);
+    }
     gauges->lost = self->lost_count;
     gauges->refreshing = self->jobs[BEAMD_CREW_BACKGROUND];
     gauges->workers = (unsigned)self->config->workers;

@@ -88,6 +88,7 @@ typedef struct beamd_metrics {
     uint64_t connections_unauthorized;  /* CURVE: no key, or an unknown one */
     uint64_t connections_no_descriptor; /* descriptors ran out */
     uint64_t connections_revoked;       /* cut: a reload took their role away */
+    uint64_t connections_oversubscribed;
     uint64_t handshakes_failed;
     uint64_t clock_steps, clock_peers_forgotten; /* beamd_clock_offset */
 

@@ -80,7 +80,8 @@ static bool take_over(beamd_service *self, bool check_only, reply_room *room,
         self->reread_wanted |= !check_only;
         return take_keys(self, self->config.curve_dir, check_only, err);
     }
-    if (!read_fresh(self, &fresh, err) || !take_keys(self, fresh.curve_dir, check_only, err)) {
+    if (!read_fresh(self, &fresh, err) || !beamd_config_mixture_good(&self->config, &fresh, err) ||
+        !take_keys(self, fresh.curve_dir, check_only, err)) {
         return false;
     }
     (void)beamd_config_changes(&self->config, &fresh, note_change, room);

@@ -207,6 +207,7 @@ static void count_connections(beamd_service *self, beamd_gauges *gauges)
     metrics->connections_refused = seen->refused_limit;
     metrics->connections_no_descriptor = seen->refused_descriptors;
     metrics->connections_revoked = seen->revoked;
+    metrics->connections_oversubscribed = seen->oversubscribed;
     metrics->connections_unauthorized = seen->refused_keys;
     metrics->handshakes_failed = seen->handshake_failures;
     gauges->connections = (unsigned)seen->connections;

@@ -77,7 +77,8 @@ typedef struct beamd_answer {
     double tradeoff;
     uint64_t csi_sequence, target_sequence, target_time_ns;
     uint64_t users_generation, band_generation, target_generation;
-    uint64_t csi_age_ns;
+    uint64_t csi_age_ns;      /* when it was solved */
+    uint64_t csi_measured_ns; /* daemon's clock */
     double error_growth; /* largest ratio of a radius used to its value when estimated; 1: none, and
                             where all channels were known exactly then (their ratio has no value) */
     bool csi_stale, ideal_stale;

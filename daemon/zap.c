@@ -23,6 +23,8 @@ typedef struct domain {
 
 typedef struct subscriber {
     char user[BEAMD_CLIENT_USER_BYTES]; /* "": none that could be revoked */
+    uint32_t topics;
+    bool cut; /* what is still on its way from it counts no more */
     unsigned char domain;
 } subscriber;
 
@@ -297,6 +299,15 @@ void beamd_zap_decide(beamd_zap *self, const beamd_zap_request *request, beamd_z
     }
 }
 
+/* A connection begins or ends. */
+static void forget_subscriber(beamd_zap *self, uint32_t fd)
+{
+    if (fd < self->subscribers_made) {
+        self->counters.topics -= self->subscribers[fd].topics;
+        self->subscribers[fd] = (subscriber){.topics = 0};
+    }
+}
+
 unsigned beamd_zap_roles(const beamd_zap *self, const char *user)
 {
     if (!user) {
@@ -315,14 +326,13 @@ void beamd_zap_monitor(beamd_zap *self, const char *name, beamd_zap_event event,
     switch (event) {
     case BEAMD_ZAP_ACCEPTED:
         self->counters.connections++;
+        forget_subscriber(self, value);
         return;
     case BEAMD_ZAP_DISCONNECTED:
         if (self->counters.connections > 0) {
             self->counters.connections--;
         }
-        if (value < self->subscribers_made) {
-            self->subscribers[value].user[0] = 0;
-        }
+        forget_subscriber(self, value);
         return;
     case BEAMD_ZAP_FAILED:
         if (d && d->failing > 0) {
@@ -344,28 +354,61 @@ void beamd_zap_monitor(beamd_zap *self, const char *name, beamd_zap_event event,
     }
 }
 
-void beamd_zap_subscribed(beamd_zap *self, const char *name, int fd, const char *user)
+/* NULL: no memory. */
+static subscriber *subscriber_of(beamd_zap *self, size_t fd)
 {
-    const domain *d = find(self, name, strlen(name));
-    if (!d || !d->curve || fd < 0 || fd >= SUBSCRIBERS_MAX) {
-        return;
-    }
-    const size_t index = (size_t)fd;
-    if (index >= self->subscribers_made) {
-        const size_t made = index < 64 ? 128 : 2 * index;
+    if (fd >= self->subscribers_made) {
+        const size_t made = fd < 64 ? 128 : 2 * fd;
         subscriber *more = realloc(self->subscribers, made * sizeof *more);
         if (!more) {
-            BEAMD_LOG(BEAMD_LOG_ERR, "event=subscriber_unknown why=\"out of memory\" user=\"%s\"",
-                      user);
-            return;
+            return NULL;
         }
         memset(more + self->subscribers_made, 0, (made - self->subscribers_made) * sizeof *more);
         self->subscribers = more;
         self->subscribers_made = made;
     }
-    snprintf(self->subscribers[index].user, sizeof self->subscribers[index].user, "%.*s",
-             BEAMD_CLIENT_USER_BYTES - 1, user);
-    self->subscribers[index].domain = (unsigned char)(d - self->domains);
+    return &self->subscribers[fd];
+}
+
+/* NULL, or why a connection may not have this topic beside those that it has. */
+static const char *topic_refused(const beamd_zap *self, const subscriber *s, size_t topic_bytes)
+{
+    return topic_bytes > BEAMD_TOPIC_BYTES_MAX             ? "a topic is too long"
+           : s->topics >= BEAMD_TOPICS_MAX                 ? "too many topics"
+           : self->counters.topics >= BEAMD_TOPICS_ALL_MAX ? "too many topics of all peers"
+                                                           : NULL;
+}
+
+bool beamd_zap_subscribed(beamd_zap *self, const char *name, int fd, const char *user,
+                          size_t topic_bytes)
+{
+    const domain *d = find(self, name, strlen(name));
+    if (!d || fd < 0 || fd >= SUBSCRIBERS_MAX) {
+        return true;
+    }
+    subscriber *s = subscriber_of(self, (size_t)fd);
+    const char *why = s ? topic_refused(self, s, topic_bytes) : "out of memory";
+    if (s && s->cut) {
+        return false;
+    }
+    if (why) {
+        BEAMD_LOG(BEAMD_LOG_WARNING, "event=peer_oversubscribed domain=%s user=\"%s\" why=\"%s\"",
+                  name, user, why);
+        /* libzmq has it already: with the connection all of them go */
+        shutdown(fd, SHUT_RDWR);
+        self->counters.oversubscribed++;
+        if (s) {
+            s->cut = true;
+        }
+        return false;
+    }
+    s->topics++;
+    self->counters.topics++;
+    if (d->curve) {
+        snprintf(s->user, sizeof s->user, "%.*s", BEAMD_CLIENT_USER_BYTES - 1, user);
+        s->domain = (unsigned char)(d - self->domains);
+    }
+    return true;
 }
 
 /* A subscriber needs to ask for nothing more, so his connection itself must end. The descriptor may

@@ -17,23 +17,33 @@ typedef struct beamd_zap beamd_zap;
 
 enum { BEAMD_USER_BYTES = 96, BEAMD_DOMAINS_MAX = 8 };
 
+/* Of subscriptions: libzmq keeps a tree of every byte of them, 32 bytes for each. A topic is the id
+ * of a cluster and a zero, or shorter. */
+enum {
+    BEAMD_TOPIC_BYTES_MAX = 64,
+    BEAMD_TOPICS_MAX = 4096, /* of one connection, those that it took back included */
+    BEAMD_TOPICS_ALL_MAX = 65536
+};
+
 typedef struct beamd_zap_options {
     const char *curve_dir;      /* NULL or "": no keys, and so no tcp beyond loopback */
     long long connections_max;  /* of all sockets together */
     long long descriptors_kept; /* which connections must leave to the rest of the daemon */
 } beamd_zap_options;
 
-/* All but the first three only grow. */
+/* All but the first four only grow. */
 typedef struct beamd_zap_counters {
     uint64_t connections;     /* open now, those still in their handshake included */
     uint64_t connections_max; /* after the clamp to the limit of descriptors */
     uint64_t clients;         /* keys known */
+    uint64_t topics;          /* subscribed to by the connections that are open */
     uint64_t accepted;
     uint64_t refused_keys;        /* no such key, or not one for this socket */
     uint64_t refused_limit;       /* connections_max was reached */
     uint64_t refused_descriptors; /* closed at accept, before a word: descriptors run out */
     uint64_t handshake_failures;  /* another protocol or mechanism, a wrong server key, silence */
     uint64_t revoked;             /* connections cut because a reload took their role away */
+    uint64_t oversubscribed;      /* connections cut because of what they subscribed to */
 } beamd_zap_counters;
 
 /* Reads the keys. Clamps connections_max to what RLIMIT_NOFILE leaves, and says so in the log; sets
@@ -92,7 +102,9 @@ typedef enum beamd_zap_event {
 /* What a socket's monitor saw. value: the descriptor, or the protocol error. */
 void beamd_zap_monitor(beamd_zap *self, const char *domain, beamd_zap_event event, uint32_t value);
 
-/* `user` subscribed to `domain` over the connection `fd`. */
-void beamd_zap_subscribed(beamd_zap *self, const char *domain, int fd, const char *user);
+/* `user` subscribed to a topic of `domain` over the connection `fd`. False: it was one too many, or
+ * too long, and the connection is cut. */
+bool beamd_zap_subscribed(beamd_zap *self, const char *domain, int fd, const char *user,
+                          size_t topic_bytes);
 
 #endif

@@ -27,6 +27,7 @@ enum {
      * peer's identity and type. */
     HANDSHAKE_BYTES = 1024,
     ENDPOINT_BYTES = 256,
+    SUBSCRIPTIONS_QUEUED = 64,
     MONITOR_EVENTS = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |
                      ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
 };
@@ -321,15 +322,18 @@ static bool socket_ready(void *arg)
     return zmq_getsockopt(self->socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
 }
 
-/* Who sent it. The text lives as long as the connection or the message, whichever is longer. */
-static void identify(beamd_zsock *self, zmq_msg_t *part, beamd_message *message)
+/* Who sent it. The text lives as long as the connection or the message, whichever is longer. False:
+ * a subscription that is refused. */
+static bool identify(beamd_zsock *self, zmq_msg_t *part, beamd_message *message)
 {
     const char *user = zmq_msg_gets(part, ZMQ_MSG_PROPERTY_USER_ID);
     message->user = user ? user : "";
     message->roles = beamd_zap_roles(self->zmq->zap, user);
-    if (self->subscriptions && user) {
-        beamd_zap_subscribed(self->zmq->zap, self->domain, zmq_msg_get(part, ZMQ_SRCFD), user);
-    }
+    const unsigned char *data = message->frame[0].data;
+    return !self->subscriptions || message->count != 1 || message->frame[0].bytes < 1 ||
+           data[0] != 1 ||
+           beamd_zap_subscribed(self->zmq->zap, self->domain, zmq_msg_get(part, ZMQ_SRCFD),
+                                message->user, message->frame[0].bytes - 1);
 }
 
 /* One whole message, or false when there is none. */
@@ -357,8 +361,8 @@ static bool receive_one(beamd_zsock *self)
             kept++;
         }
     }
-    if (kept > 0) {
-        identify(self, &part[kept - 1], &message); /* the identity was made here: it says nothing */
+    /* the last part: the identity in front was made here and says nothing */
+    if (kept > 0 && identify(self, &part[kept - 1], &message)) {
         self->callback(self->arg, &message);
     }
     for (unsigned i = 0; i < kept; i++) {
@@ -391,12 +395,16 @@ bool beamd_zsock_send(beamd_zsock *self, const beamd_frame *frames, unsigned cou
 
 /* --- Sockets --- */
 
-static bool set_common(void *socket, const beamd_zsock_options *options)
+static bool set_common(void *socket, int type, const beamd_zsock_options *options)
 {
     const int64_t bytes =
         options->message_bytes > HANDSHAKE_BYTES ? options->message_bytes : HANDSHAKE_BYTES;
+    /* libzmq takes a whole queue of subscriptions before the first of them can be refused */
+    const int incoming = type == ZMQ_XPUB && options->queue_messages > SUBSCRIPTIONS_QUEUED
+                             ? SUBSCRIPTIONS_QUEUED
+                             : options->queue_messages;
     return set_int(socket, ZMQ_SNDHWM, options->queue_messages) &&
-           set_int(socket, ZMQ_RCVHWM, options->queue_messages) &&
+           set_int(socket, ZMQ_RCVHWM, incoming) &&
            set_int(socket, ZMQ_LINGER, options->linger_ms) && set_int(socket, ZMQ_IPV6, 1) &&
            zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes, sizeof bytes) == 0;
 }
@@ -470,8 +478,8 @@ static beamd_zsock *socket_create(beamd_zmq *zmq, beamd_loop *loop, int type, in
     zmq->sockets = self;
     what = "cannot be made";
     self->socket = zmq_socket(zmq->context, type);
-    if (!self->socket || !set_common(self->socket, options) || !set_int(self->socket, option, 1) ||
-        !set_security(self, options) || !monitor_start(self)) {
+    if (!self->socket || !set_common(self->socket, type, options) ||
+        !set_int(self->socket, option, 1) || !set_security(self, options) || !monitor_start(self)) {
         goto failed;
     }
     what = "cannot be bound";

@@ -2,6 +2,9 @@
 if(TARGET beamd)
   add_library(beamtest_traffic STATIC fault/traffic.c)
   target_link_libraries(beamtest_traffic PUBLIC beamtest_daemon)
+  # 10^5 answers, ten times too many requests: a minute
+  beam_add_test(test_endurance SOURCES fault/test_endurance.c LIBS beamtest_traffic LABELS system slow TIMEOUT 900)
+  beam_add_test(test_restart SOURCES fault/test_restart.c LIBS beamtest_traffic LABELS system TIMEOUT 300)
   if(BEAM_FAULTS)
     beam_add_test(test_fault_backends SOURCES fault/test_fault_backends.c LIBS beamtest_traffic LABELS system fault TIMEOUT 300)
   endif()

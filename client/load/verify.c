@@ -255,12 +255,33 @@ static void compare_all(judge *self, const Beamd__Solution *s)
     v->solutions++;
 }
 
+/* `asked`: the request's. Frames come back in turn, so CSI that was never sent, or long ago, would
+ * be found as well. Newer CSI than was asked for is no fault: a rescue takes the latest. */
+static int judge_sequences(const load_cluster *cluster, const Beamd__Solution *s, uint64_t asked,
+                           load_error *err)
+{
+    if (s->csi_sequence > cluster->csi_ring.sequence) {
+        return load_fail(err, "an answer names CSI %" PRIu64 ", which was never sent",
+                         s->csi_sequence);
+    }
+    if (s->csi_sequence < asked && s->service != BEAMD__SERVICE__SERVICE_HELD) {
+        return load_fail(err,
+                         "an answer to CSI %" PRIu64 " that is not held is made from CSI %" PRIu64,
+                         asked, s->csi_sequence);
+    }
+    if (s->target_sequence > cluster->target_ring.sequence) {
+        return load_fail(err, "an answer names targets %" PRIu64 ", which were never sent",
+                         s->target_sequence);
+    }
+    return 0;
+}
+
 static int judge_solution(judge *self, const load_cluster *cluster, const Beamd__Solution *s,
-                          load_error *err)
+                          uint64_t asked, load_error *err)
 {
     beam_error engine;
     beam_wire_arena_reset(&self->request);
-    if (load_stations(self, cluster, err) < 0 ||
+    if (judge_sequences(cluster, s, asked, err) < 0 || load_stations(self, cluster, err) < 0 ||
         load_csi(self, cluster, s->csi_sequence, s->subband, err) < 0 ||
         load_targets(self, cluster, s->target_sequence, err) < 0 || load_design(self, s, err) < 0) {
         return -1;
@@ -287,7 +308,8 @@ static int judge_sample(judge *self, const load_sample *sample, load_error *err)
         return load_fail(err, "%s: %s", wire.field, wire.text);
     }
     if (header.type == BEAM_WIRE_SOLUTION) {
-        return judge_solution(self, sample->cluster, (const Beamd__Solution *)message, err);
+        return judge_solution(self, sample->cluster, (const Beamd__Solution *)message,
+                              header.sequence, err);
     }
     const Beamd__SolutionSet *set = (const Beamd__SolutionSet *)message;
     const size_t preferences =
@@ -297,7 +319,11 @@ static int judge_sample(judge *self, const load_sample *sample, load_error *err)
                          set->n_solutions, self->shape.subbands, preferences);
     }
     for (size_t k = 0; k < set->n_solutions; k++) {
-        if (judge_solution(self, sample->cluster, set->solutions[k], err) < 0) {
+        const Beamd__Solution *s = set->solutions[k];
+        if (s->subband != k / preferences) {
+            return load_fail(err, "solutions[%zu] of a set is of subband %u", k, s->subband);
+        }
+        if (judge_solution(self, sample->cluster, s, header.sequence, err) < 0) {
             return -1;
         }
     }

@@ -56,6 +56,25 @@ double test_now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+double test_daemon_resident_kib(const test_daemon *daemon)
+{
+    char path[64], line[256];
+    double kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)daemon->pid);
+    FILE *f = fopen(path, "r");
+    if (!f) {
+        fail_msg("%s: the daemon is gone", path);
+    }
+    while (kib <= 0 && fgets(line, sizeof line, f)) {
+        if (strncmp(line, "VmRSS:", 6) == 0) {
+            kib = strtod(line + 6, NULL);
+        }
+    }
+    fclose(f);
+    assert_true(kib > 0);
+    return kib;
+}
+
 static int size_of(const traffic *self, int cluster)
 {
     return self->members[cluster].base == self->base[1];
@@ -179,8 +198,8 @@ static request *new_request(traffic *self, uint64_t sequence)
 static uint64_t send_one(traffic *self, int c)
 {
     member *m = &self->members[c];
-    const uint64_t sequence = test_send_csi(self->client, m->id, scene_at(self, c, m->step),
-                                            self->options.deadline_us);
+    const uint64_t sequence =
+        test_send_csi(self->client, m->id, scene_at(self, c, m->step), self->options.deadline_us);
     request *r = new_request(self, sequence);
     r->cluster = c;
     r->step = m->step++;
@@ -332,6 +351,14 @@ static double send_due(traffic *self, double now_s)
     return next_s;
 }
 
+void traffic_set_rate(traffic *self, double rate_hz)
+{
+    self->options.rate_hz = rate_hz;
+    for (unsigned c = 0; c < self->options.clusters; c++) {
+        self->members[c].due_s = 0; /* their phases are laid anew */
+    }
+}
+
 void traffic_run(traffic *self, double seconds)
 {
     const double end_s = test_now_s() + seconds;
@@ -391,6 +418,11 @@ void traffic_prefer(traffic *self, unsigned cluster, double tradeoff)
                              self->options.answer_ms, &got, &err) != BEAMC_OK) {
         fail_msg("preference: %s", err.text);
     }
+    traffic_expect_preference(self, cluster, tradeoff);
+}
+
+void traffic_expect_preference(traffic *self, unsigned cluster, double tradeoff)
+{
     self->prefer_tradeoff = tradeoff;
     for (;;) { /* one that is superseded has no answer to look at */
         self->preferred = true;

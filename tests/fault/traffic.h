@@ -37,6 +37,7 @@ void traffic_free(traffic *self);
 void traffic_clear(traffic *self);
 const traffic_count *traffic_counted(const traffic *self);
 
+void traffic_set_rate(traffic *self, double rate_hz);
 /* Sends what is due and takes answers for this long. */
 void traffic_run(traffic *self, double seconds);
 /* As many answers as this, one request of each cluster open at a time: as fast as they come. */
@@ -48,11 +49,21 @@ bool traffic_first(traffic *self, double seconds, bool *warm);
 
 /* A preference of one cluster, and that the answer to the next CSI of it has it. */
 void traffic_prefer(traffic *self, unsigned cluster, double tradeoff);
+/* The second half of that. */
+void traffic_expect_preference(traffic *self, unsigned cluster, double tradeoff);
 
 /* After traffic_settle: no refusals but of superseded updates and of these codes (bits of
  * beamc_refusal). */
 void traffic_expect_refusals(const traffic *self, unsigned allowed);
 
 double test_now_s(void);
+/* VmRSS of the child. */
+double test_daemon_resident_kib(const test_daemon *daemon);
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { TEST_SANITIZED = 1 };
+#else
+enum { TEST_SANITIZED = 0 };
+#endif
 
 #endif

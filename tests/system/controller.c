@@ -150,7 +150,8 @@ static beam_design *design_of(const beam_scene *scene, const beamc_solution *s)
     return design;
 }
 
-/* The least CRLB depends on geometry and budgets only: whatever was sent before, it is this. */
+/* The least CRLB depends on geometry and budgets only: whatever was sent before, it is this, unless
+ * there was no time for it after the targets moved, and the answer says so. */
 static void check_least_crlb(const beam_scene *scene, const beamc_solution *s)
 {
     beam_error err;
@@ -158,7 +159,7 @@ static void check_least_crlb(const beam_scene *scene, const beamc_solution *s)
     test_must(beam_solver_load(solver, scene, &err), &err, "load");
     test_must(beam_solver_compute_sensing_end(solver, &err), &err, "least CRLB");
     const double least = beam_solver_ideal(solver).crlb_min_m2;
-    if (!(fabs(s->crlb_min_m2 - least) <= 1e-6 * least)) {
+    if (!(fabs(s->crlb_min_m2 - least) <= 1e-6 * least) && !s->ideal_stale) {
         fail_msg("least CRLB: %.15g sent, %.15g recomputed", s->crlb_min_m2, least);
     }
     test_solver_free(solver);

@@ -37,6 +37,8 @@ static void note(world *w, bool published, char peer, const unsigned char *frame
         s->repeat = solution->repeat;
         s->service = solution->service;
         s->late = solution->late;
+        s->stale = solution->csi_stale;
+        s->valid_until_ns = solution->valid_until_monotonic_ns;
         s->backend = solution->backend;
         s->tradeoff = beam_tradeoff_from_preference(
             (beam_preference){solution->preference->u1, solution->preference->u2});

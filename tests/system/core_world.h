@@ -25,6 +25,8 @@ typedef struct sent {
     Beamd__Service service;
     Beamd__Backend backend;
     bool late;
+    bool stale;                     /* its CSI */
+    uint64_t valid_until_ns;        /* of one without a set */
     size_t solutions;               /* of a set */
     char preference_name[32];       /* of its first one */
     uint64_t solution_csi_sequence; /* likewise */

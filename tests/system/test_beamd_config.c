@@ -168,6 +168,26 @@ static void reload_takes_only_what_may_change(void **state)
     assert_int_equal(config.workers, 0);
 }
 
+/* Threads that spin under SCHED_FIFO need cores of their own: a file that gives both is good, but
+ * the cores wait for a restart, and spinning would not. */
+static void a_reload_is_judged_by_what_holds_afterwards(void **state)
+{
+    (void)state;
+    beamd_config config, fresh;
+    beamd_config_error err;
+    assert_true(parse(&config, "realtime_priority = 40\n", &err));
+    assert_true(beamd_config_resolve(&config, &err));
+    assert_true(parse(&fresh, "realtime_priority = 40\nspin_us = 100\nworker_cpus = 0\n", &err));
+    assert_true(beamd_config_resolve(&fresh, &err));
+    assert_false(beamd_config_mixture_good(&config, &fresh, &err));
+    assert_non_null(strstr(err.text, "x.conf:2: spin_us: with realtime_priority, threads that spin "
+                                     "need cores of their own"));
+    assert_non_null(strstr(err.text, "(worker_cpus of the file waits for a restart)"));
+    assert_true(parse(&fresh, "realtime_priority = 40\nworker_cpus = 0\ntradeoff = 0.9\n", &err));
+    assert_true(beamd_config_resolve(&fresh, &err));
+    assert_true(beamd_config_mixture_good(&config, &fresh, &err));
+}
+
 typedef struct seen_change {
     int count;
     char text[512];
@@ -315,6 +335,7 @@ int main(void)
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(only_guarded_endpoints_are_taken),
         cmocka_unit_test(reload_takes_only_what_may_change),
+        cmocka_unit_test(a_reload_is_judged_by_what_holds_afterwards),
         cmocka_unit_test(changes_are_told_one_by_one),
         cmocka_unit_test(values_go_out_as_they_came_in),
         cmocka_unit_test(later_errors_say_where_as_well),

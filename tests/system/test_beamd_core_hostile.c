@@ -437,6 +437,147 @@ static void a_batch_waits_no_longer_than_its_deadline_allows(void **state)
     test_scene_free(scene);
 }
 
+/* A wide answer takes long to send, so that its last moment is before that of a narrow one with an
+ * earlier deadline. */
+static void a_wide_answer_is_held_in_time(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(2);
+    static const char *const ids[] = {"narrow", "wide"};
+    for (int k = 0; k < 2; k++) {
+        register_wide(w, ids[k], scene, 1);
+        deliver_bands(w, 'a', ids[k], scene, 1, 0, 0, 1);
+        finish_one(w);
+    }
+    beamd_core_find(w->core, "wide")->answer_ns = 2e6;
+    w->now_ns += us(40000); /* housekeeping sees it */
+    step(w, BEAMD_EVENT_TIME);
+    deliver_bands(w, 'n', "narrow", scene, 2, 20000, 0, 1);
+    deliver_bands(w, 'w', "wide", scene, 2, 20100, 0, 1);
+    const uint64_t until_ns = w->now_ns + us(17000);
+    w->count = 0;
+    while (w->wake_ns <= until_ns) {
+        assert_true(w->wake_ns > w->now_ns);
+        w->now_ns = w->wake_ns;
+        step(w, BEAMD_EVENT_TIME);
+    }
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'w', 2, &s), 1);
+    assert_int_equal(s->service, BEAMD__SERVICE__SERVICE_HELD);
+    assert_int_equal(answers_to(w, 'n', 2, &s), 0);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* An answer in parts is no answer: with nothing to hold for the others it is worth waiting for. */
+static void a_first_wide_answer_is_whole(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    register_wide(w, "c", scene, BANDS);
+    deliver_bands(w, 'a', "c", scene, 1, 20000, 0, BANDS);
+    assert_int_equal(w->jobs, 1);
+    finish_one(w); /* half of them */
+    assert_int_equal(w->jobs, 1);
+    w->now_ns += us(20100);
+    step(w, BEAMD_EVENT_TIME);
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'a', 1, &s), 0);
+    finish_one(w);
+    assert_int_equal(answers_to(w, 'a', 1, &s), 1);
+    assert_true(s->late);
+    assert_int_equal(s->solutions, BANDS);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* Beams that are held are as old as their CSI, not as the request. */
+static void held_beams_grow_old(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    w->config.csi_age_limit_ms = 100;
+    w->config.valid_ms = 200;
+    register_wide(w, "c", scene, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, 1);
+    const uint64_t first_ns = w->now_ns;
+    finish_one(w);
+    const sent *s = NULL;
+    assert_int_equal(answers_to(w, 'a', 1, &s), 1);
+    assert_false(s->stale);
+    assert_true(s->valid_until_ns == first_ns + us(100000));
+    w->now_ns += us(150000);
+    deliver_bands(w, 'a', "c", scene, 2, 20000, 0, 1);
+    w->now_ns += us(20000);
+    step(w, BEAMD_EVENT_TIME); /* its thread is not back */
+    assert_int_equal(answers_to(w, 'a', 2, &s), 1);
+    assert_int_equal(s->service, BEAMD__SERVICE__SERVICE_HELD);
+    assert_true(s->stale);
+    assert_true(s->valid_until_ns == first_ns + us(100000));
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* The rescue thread may be lost too: it is none of those that solve. */
+static void a_lost_rescue_thread_is_counted_apart(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    register_wide(w, "c", scene, 1);
+    deliver_bands(w, 'a', "c", scene, 1, 0, 0, 1);
+    finish_one(w);
+    deliver_bands(w, 'a', "c", scene, 2, 20000, 0, 1);
+    while (!w->rescue) {
+        w->now_ns += us(100);
+        step(w, BEAMD_EVENT_TIME);
+    }
+    finish_one(w);
+    w->now_ns += us(20000) + (uint64_t)w->config.hang_ms * 1000000u;
+    step(w, BEAMD_EVENT_TIME);
+    assert_int_equal(w->lost_count, 1);
+    beamd_gauges g = {0};
+    beamd_core_gauges(w->core, w->now_ns, &g);
+    assert_int_equal(g.solving, 0);
+    assert_int_equal(g.lost, 1);
+    world_free(w);
+    test_scene_free(scene);
+}
+
+/* Who took a cluster away by the operators' socket is in the log. */
+static void an_operator_who_removes_a_cluster_is_named(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = world_new(1);
+    Beamd__UnregisterCluster m = BEAMD__UNREGISTER_CLUSTER__INIT;
+    register_wide(w, "c", scene, 1);
+    register_wide(w, "d", scene, 1);
+    deliver(w, 'r', BEAM_WIRE_UNREGISTER_CLUSTER, "c", 2, &m.base);
+    assert_int_equal(beamd_core_metrics(w->core)->audited, 0);
+    unsigned char frame[256];
+    size_t bytes = 0;
+    beam_wire_error err;
+    assert_int_equal(beam_wire_pack(BEAM_WIRE_UNREGISTER_CLUSTER, "d", 3, &m.base, frame,
+                                    sizeof frame, &bytes, &err),
+                     0);
+    const beamd_event event = {
+        .kind = BEAMD_EVENT_MESSAGE,
+        .channel = BEAMD_CHANNEL_CONTROL,
+        .peer = {.identity = "o", .identity_bytes = 1, .roles = BEAMD_ROLE_OPERATOR, .user = "eve"},
+        .frame = frame,
+        .bytes = bytes,
+        .frames = 1};
+    beamd_core_step(w->core, w->now_ns, &event);
+    assert_int_equal(last(w)->type, BEAM_WIRE_ACK);
+    assert_int_equal(beamd_core_metrics(w->core)->audited, 1);
+    world_free(w);
+    test_scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,6 +592,11 @@ int main(void)
         cmocka_unit_test(a_hung_thread_at_the_end_leaves_nobody_waiting),
         cmocka_unit_test(preferences_stay_within_the_memory),
         cmocka_unit_test(a_batch_waits_no_longer_than_its_deadline_allows),
+        cmocka_unit_test(a_wide_answer_is_held_in_time),
+        cmocka_unit_test(a_first_wide_answer_is_whole),
+        cmocka_unit_test(held_beams_grow_old),
+        cmocka_unit_test(a_lost_rescue_thread_is_counted_apart),
+        cmocka_unit_test(an_operator_who_removes_a_cluster_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -446,6 +446,65 @@ static void a_flood_does_not_use_up_the_descriptors(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
+/* Turns until the two counts are so. */
+static void assert_topics(zap_world *w, uint64_t topics, uint64_t cuts)
+{
+    const beamd_zap_counters *seen = beamd_zap_count(w->zap);
+    for (unsigned ms = 0;
+         ms < PATIENCE_MS && (seen->topics != topics || seen->oversubscribed != cuts); ms += 20) {
+        zap_world_turn(w, 20);
+    }
+    assert_int_equal(seen->topics, topics);
+    assert_int_equal(seen->oversubscribed, cuts);
+}
+
+/* Without the memory of SUB, which would leave out what it asked for before. */
+static void *plain_subscriber(zap_world *w)
+{
+    const int zero = 0, never = -1;
+    void *socket = zmq_socket(w->clients, ZMQ_XSUB);
+    assert_non_null(socket);
+    zmq_setsockopt(socket, ZMQ_SNDHWM, &zero, sizeof zero);
+    zmq_setsockopt(socket, ZMQ_LINGER, &zero, sizeof zero);
+    zmq_setsockopt(socket, ZMQ_RECONNECT_IVL, &never, sizeof never);
+    assert_int_equal(zmq_connect(socket, beamd_zsock_endpoint(w->beams)), 0);
+    return socket;
+}
+
+static void subscribe(void *socket, unsigned first, unsigned count, size_t bytes)
+{
+    for (unsigned n = first; n < first + count; n++) {
+        unsigned char frame[1 + 2 * BEAMD_TOPIC_BYTES_MAX] = {1};
+        snprintf((char *)frame + 1, sizeof frame - 1, "%u", n);
+        assert_int_equal(zmq_send(socket, frame, 1 + bytes, 0), 1 + bytes);
+    }
+}
+
+/* libzmq has no limit of its own for what it keeps of them. */
+static void subscriptions_are_limited(void **state)
+{
+    (void)state;
+    zap_world w;
+    zap_client good;
+    zap_world_start(&w, NULL, true, 64);
+    zap_client_connect(&w, &good, ZMQ_SUB, w.beams, NULL, NULL);
+    assert_topics(&w, 1, 0);
+    void *many = plain_subscriber(&w);
+    subscribe(many, 0, BEAMD_TOPICS_MAX, BEAMD_TOPIC_BYTES_MAX);
+    assert_topics(&w, 1 + BEAMD_TOPICS_MAX, 0);
+    subscribe(many, BEAMD_TOPICS_MAX, 100, 8);
+    assert_topics(&w, 1, 1);
+    void *wide = plain_subscriber(&w);
+    subscribe(wide, 0, 1, BEAMD_TOPIC_BYTES_MAX + 1);
+    assert_topics(&w, 1, 2);
+    assert_int_equal(w.subscriptions, 1 + BEAMD_TOPICS_MAX); /* what was refused went no further */
+    zmq_close(many);
+    zmq_close(wide);
+    zap_client_close(&good);
+    assert_topics(&w, 0, 2);
+    zap_world_stop(&w);
+}
+
 static void too_few_descriptors_end_the_start(void **state)
 {
     (void)state;
@@ -588,6 +647,7 @@ int main(void)
         cmocka_unit_test(many_connections_at_once_are_all_answered),
         WITH_KEYS(a_reload_takes_all_or_nothing),
         WITH_KEYS(what_a_reload_takes_away_is_gone_at_once),
+        cmocka_unit_test(subscriptions_are_limited),
         cmocka_unit_test(a_flood_does_not_use_up_the_descriptors),
         cmocka_unit_test(too_few_descriptors_end_the_start),
         WITH_KEYS(keys_that_are_too_open_end_the_start),

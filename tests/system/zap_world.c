@@ -38,7 +38,8 @@ static void control_message(void *arg, const beamd_message *message)
 static void beams_message(void *arg, const beamd_message *message)
 {
     zap_world *self = arg;
-    self->subscriptions++;
+    const unsigned char *what = message->frame[0].data;
+    self->subscriptions += message->frame[0].bytes > 0 && what[0] == 1; /* 0: one ends */
     snprintf(self->subscriber, sizeof self->subscriber, "%s", message->user);
     self->subscriber_roles = message->roles;
 }

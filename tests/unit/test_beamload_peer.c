@@ -33,6 +33,7 @@ typedef enum fault {
     FAULT_CRLB,       /* claims a CRLB 1e-4 too low */
     FAULT_POWER,      /* beams 1 % over the budget, honest about everything else */
     FAULT_HELD_LIE,   /* beams of earlier CSI that are said to be of this */
+    FAULT_STALE,      /* beams of earlier CSI, named rightly, that are said to be full service */
     FAULT_HELD        /* beams of earlier CSI, and said so: no fault */
 } fault;
 
@@ -227,7 +228,8 @@ static void take_csi(peer *self, const load_identity *from, const beam_wire_head
                      const Beamd__CsiUpdate *m)
 {
     const bool special = ++self->csi_count == 10;
-    const bool held = self->kind == FAULT_HELD || self->kind == FAULT_HELD_LIE;
+    const bool honest = self->kind == FAULT_HELD || self->kind == FAULT_STALE;
+    const bool held = honest || self->kind == FAULT_HELD_LIE;
     if (!held || self->held_csi == 0) {
         make_design(self, m, h->sequence, self->kind == FAULT_POWER ? 1.05 : 1.0);
     }
@@ -241,9 +243,8 @@ static void take_csi(peer *self, const load_identity *from, const beam_wire_head
     if (self->kind == FAULT_LATE) {
         usleep(30000);
     }
-    send_solution(self, from, h->cluster, h->sequence,
-                  self->kind == FAULT_HELD ? self->held_csi : h->sequence,
-                  held && self->held_csi != h->sequence);
+    send_solution(self, from, h->cluster, h->sequence, honest ? self->held_csi : h->sequence,
+                  held && self->kind != FAULT_STALE && self->held_csi != h->sequence);
     if (special && self->kind == FAULT_TWICE) {
         send_solution(self, from, h->cluster, h->sequence, h->sequence, false);
     } else if (special && self->kind == FAULT_UNASKED) {
@@ -387,6 +388,7 @@ static void every_fault_of_a_peer_is_counted(void **state)
         {FAULT_CRLB, false, "are not those of its beams"},
         {FAULT_POWER, false, "exceeds a station's budget by"},
         {FAULT_HELD_LIE, false, "are not those of its beams"},
+        {FAULT_STALE, false, "that is not held is made from CSI 1"},
         {FAULT_HELD, true, NULL},
     };
     load_result *r = calloc(1, sizeof *r);
