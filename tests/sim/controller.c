@@ -219,6 +219,8 @@ void sim_agent_act(sim *s, unsigned index)
         }
     } else if (!a->has_targets && (a->csi_sent || sim_chance(s, 0.5))) {
         aim(s, a);
+    } else if (!a->csi_sent && sim_chance(s, s->scenario->churn.nobody)) {
+        post(s, sim_frame_leave(s, a, 0)); /* before anybody came */
     } else if (!a->csi_sent) {
         measure(s, a);
     } else {

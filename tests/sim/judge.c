@@ -233,7 +233,8 @@ static void judge_error(sim *s, const sim_agent *a, const sim_record *r, const B
         s->judge.seen |= SEEN_SUPERSEDED;
         break;
     case BEAMD__ERROR_CODE__ERROR_NOT_READY:
-        right = !m->has_targets || r->type == BEAM_WIRE_FRONT_REQUEST;
+        right = !m->has_targets || r->type == BEAM_WIRE_FRONT_REQUEST ||
+                (r->type == BEAM_WIRE_USERS_LEAVE && m->ring_count <= 1);
         s->judge.seen |= SEEN_NOT_READY;
         break;
     case BEAMD__ERROR_CODE__ERROR_DRAINING:
