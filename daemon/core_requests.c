@@ -245,6 +245,11 @@ static void handle_csi(beamd_core *self, const beamd_call *call, const ProtobufC
                                "kept; targets are still missing");
         return;
     }
+    if (!c->has_csi) { /* nobody left before anybody came */
+        beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_NOT_READY, "users",
+                               "kept; nobody has come yet");
+        return;
+    }
     if (beamd_bands_empty(&bands)) { /* users left before any came */
         beamd_core_refuse_with(self, call, BEAMD__ERROR_CODE__ERROR_NOT_READY, "users",
                                "kept; no channels have come yet");
