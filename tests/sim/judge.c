@@ -482,7 +482,8 @@ void sim_judge_submit(sim *s, const beamd_batch *batch)
 {
     const beamd_backend_health *h = &s->core->backend[batch->backend];
     const bool last = batch->backend == BEAMD__BACKEND__BACKEND_CHECK; /* nothing is below it */
-    if (!last && !beamd_health_usable(h, s->core->now_ns)) {
+    const bool due = h->health == BEAMD_HEALTH_FAILING && s->core->now_ns >= h->retry_at_ns;
+    if (!last && h->health != BEAMD_HEALTH_GOOD && !due) {
         sim_fail(s, "backend %d is %s and was given a batch", (int)batch->backend,
                  beamd_health_text(h->health));
     }
