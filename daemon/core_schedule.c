@@ -341,15 +341,26 @@ static void count_answer(beamd_core *self, const beamd_cluster *c, const beamd_a
 }
 
 /* A problem without an answer is no reason to hold beams that it may have spoilt. */
+static void note_failure(beamd_cluster *c, const beamd_answer *a)
+{
+    const int preferences = c->named_count > 0 ? c->named_count : 1;
+    for (int p = 0; p < preferences; p++) {
+        const char *name = c->named_count > 0 ? c->named[p].name : "";
+        if (strcmp(name, a->preference_name) == 0) {
+            beamd_bands_add(&c->failed, a->subband);
+            c->failure = a->error;
+            c->last[beamd_problem_index(a->subband, p)]->present = false;
+        }
+    }
+}
+
 static void note_failures(beamd_cluster *c, const beamd_task *task)
 {
     for (int i = 0; i < task->subbands; i++) {
         for (int p = 0; p < task->preferences; p++) {
             const beamd_answer *a = task->answer[beamd_problem_index(i, p)];
             if (a->code != BEAM_OK) {
-                beamd_bands_add(&c->failed, task->subband[i]);
-                c->failure = a->error;
-                c->last[beamd_problem_index(task->subband[i], p)]->present = false;
+                note_failure(c, a);
             }
         }
     }
