@@ -391,7 +391,7 @@ static void a_wide_answer_is_held_in_time(void **state)
     }
     beamd_core_find(w->core, "wide")->answer_ns = 2e6;
     beamd_core_find(w->core, "narrow")->answer_ns = 0; /* whatever it took to pack it here */
-    w->now_ns += us(40000); /* housekeeping sees it */
+    w->now_ns += us(40000);                            /* housekeeping sees it */
     step(w, BEAMD_EVENT_TIME);
     deliver_wide_csi(w, 'n', "narrow", scene, 2, 20000, 0, 1);
     deliver_wide_csi(w, 'w', "wide", scene, 2, 20100, 0, 1);
