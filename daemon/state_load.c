@@ -116,6 +116,21 @@ static void take_kept(loading *l)
     free(given);
 }
 
+unsigned beamd_state_give_back(const beamd_notify *notify)
+{
+    enum { MOST = 2 * BEAMD_CLUSTERS_MAX };
+    beamd_given_fd *given = calloc(MOST, sizeof *given);
+    const unsigned count = given ? beamd_notify_given_fds(given, MOST) : 0;
+    for (unsigned k = 0; k < count; k++) {
+        if (strncmp(given[k].name, BEAMD_STATE_FD_PREFIX, strlen(BEAMD_STATE_FD_PREFIX)) == 0) {
+            beamd_notify_drop_fd(notify, given[k].name);
+        }
+        close(given[k].fd);
+    }
+    free(given);
+    return count;
+}
+
 static kept_record *find_kept(loading *l, const char *id)
 {
     for (unsigned k = 0; k < l->kept_count; k++) {
