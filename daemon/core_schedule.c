@@ -35,6 +35,23 @@ static bool has_open(const beamd_cluster *c)
     return !beamd_bands_empty(&c->open);
 }
 
+/* Threads that may work on one cluster side by side. */
+static int side_by_side(const beamd_core *self, const beamd_cluster *c)
+{
+    return (long long)c->tasks < self->config->workers ? c->tasks : (int)self->config->workers;
+}
+
+/* Iterations take what time they are given: each round of tasks that the open subbands still need
+ * gets an even part of it. */
+static uint64_t stop_of_round_ns(const beamd_core *self, const beamd_cluster *c,
+                                 const beamd_task *task)
+{
+    const uint64_t stop_ns = beamd_core_stop_at_ns(self, c);
+    const int at_once = task->slots * side_by_side(self, c);
+    const int rounds = 1 + (beamd_bands_count(&c->open) + at_once - 1) / at_once;
+    return self->now_ns + beamd_core_less(stop_ns, self->now_ns) / (uint64_t)rounds;
+}
+
 static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beamd_batch *batch)
 {
     const beamd_config *config = self->config;
@@ -47,7 +64,7 @@ static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beam
     task->refine = effort == BEAMD_EFFORT_FULL ? (int)config->refine_iterations : 0;
     task->reduced = effort == BEAMD_EFFORT_NETWORK && refines;
     task->excluded = beamd_core_excluded(self, c);
-    task->stop_at_ns = beamd_core_stop_at_ns(self, c);
+    task->stop_at_ns = stop_of_round_ns(self, c, task);
     task->now_ns = self->now_ns;
     beamd_cluster_snapshot(c, task, self->now_ns, beamd_core_default_tradeoff(self));
     c->under_way++;
@@ -92,16 +109,18 @@ static int next_bands(const beamd_cluster *c, const beamd_task *task)
 }
 
 /* What the cluster waits with, in nanoseconds of one thread at full effort. */
-static double waiting_ns(const beamd_cluster *c)
+static double waiting_ns(const beamd_core *self, const beamd_cluster *c)
 {
-    return beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, problems_of(c, beamd_bands_count(&c->open)));
+    const beamd_effort usual =
+        beamd_core_uses_network(self) ? BEAMD_EFFORT_FULL : BEAMD_EFFORT_SOLVER;
+    return beamd_core_expect_ns(c, usual, problems_of(c, beamd_bands_count(&c->open)));
 }
 
 static double backlog_ns(const beamd_core *self)
 {
     double sum_ns = 0;
     for (unsigned k = 0; k < self->open_count; k++) {
-        sum_ns += waiting_ns(self->open[k]);
+        sum_ns += waiting_ns(self, self->open[k]);
     }
     return sum_ns;
 }
@@ -111,7 +130,7 @@ static double backlog_ns(const beamd_core *self)
 static bool under_pressure(const beamd_core *self, const beamd_cluster *c, double backlog,
                            uint64_t left_ns)
 {
-    const double own_ns = waiting_ns(c);
+    const double own_ns = waiting_ns(self, c);
     const double time_ns = (double)left_ns * (double)self->config->workers;
     return backlog - own_ns > 0.5 * time_ns || own_ns > 0.75 * time_ns;
 }
@@ -161,6 +180,14 @@ static beamd_effort choose(const beamd_core *self, const beamd_cluster *c, uint6
                : effort;
 }
 
+/* What is left for one problem, if all that are open get the same. */
+static uint64_t time_of_each_ns(const beamd_core *self, const beamd_cluster *c, uint64_t left_ns)
+{
+    const int problems = problems_of(c, beamd_bands_count(&c->open));
+    const int threads = side_by_side(self, c);
+    return problems > threads ? left_ns * (uint64_t)threads / (uint64_t)problems : left_ns;
+}
+
 /* What a thread does next. */
 typedef struct pick {
     beamd_cluster *first; /* NULL: nothing */
@@ -199,7 +226,7 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const pick *pic
         }
         const uint64_t own_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
         if (beamd_core_excluded(self, c) != batch->task[0]->excluded ||
-            choose(self, c, own_ns, picked->pressed) != effort) {
+            choose(self, c, time_of_each_ns(self, c, own_ns), picked->pressed) != effort) {
             continue;
         }
         add_to_batch(self, batch, c);
@@ -271,7 +298,7 @@ static pick most_urgent(beamd_core *self)
         }
         p.left_ns = beamd_core_less(beamd_core_stop_at_ns(self, p.first), self->now_ns);
         p.pressed = under_pressure(self, p.first, backlog, p.left_ns);
-        p.effort = choose(self, p.first, p.left_ns, p.pressed);
+        p.effort = choose(self, p.first, time_of_each_ns(self, p.first, p.left_ns), p.pressed);
         note_choice(self, p.first, p.effort);
         if (p.effort != BEAMD_EFFORT_NONE) {
             return p;
