@@ -236,6 +236,8 @@ int main(int argc, char **argv)
     const struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGQUIT, &action, NULL); /* of a terminal that is to be restored */
+    sigaction(SIGHUP, &action, NULL);
     int status = dispatch(&s, given, help, argc - optind, argv + optind);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == BEAMCTL_DONE) {
         status = beamctl_failed("standard output: %s", strerror(errno));

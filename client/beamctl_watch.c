@@ -127,7 +127,8 @@ static void print_line(const beamc_answer *answer, const beamc_solution *s)
 
 static bool enough(const watch *w)
 {
-    return beamctl_stop || (w->s->count > 0 && w->lines >= w->s->count);
+    /* a reader that has enough, a full disk: main tells of it */
+    return beamctl_stop || ferror(stdout) || (w->s->count > 0 && w->lines >= w->s->count);
 }
 
 static void print_answer(watch *w, const beamc_answer *answer)

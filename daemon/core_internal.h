@@ -140,13 +140,25 @@ uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *clus
 void beamd_core_dispatch(beamd_core *self);
 /* NULL without memory. */
 beamd_batch *beamd_core_new_batch(void);
-void beamd_core_batch_done(beamd_core *self, beamd_batch *batch);
 /* Rescues, and threads that are lost. */
 void beamd_core_schedule_time(beamd_core *self);
 uint64_t beamd_core_schedule_next_ns(const beamd_core *self);
 /* Room for the network on the threads that are idle; the others get it with their next batch. */
 void beamd_core_make_rooms(beamd_core *self, const beam_dims *dims);
 void beamd_core_lay_rooms(beamd_core *self, beamd_batch *batch);
+
+/* core_done.c: what threads bring back. */
+void beamd_core_batch_done(beamd_core *self, beamd_batch *batch);
+/* Every subband of the active request is solved. */
+bool beamd_core_all_done(const beamd_cluster *cluster);
+/* The batch ended, or its thread was given up. */
+void beamd_core_end_health(beamd_core *self, beamd_batch *batch, bool lost);
+/* Counts a change since `before`. */
+void beamd_core_note_health(beamd_core *self, Beamd__Backend backend, beamd_health before);
+static inline bool beamd_core_is_lost(const beamd_batch *batch)
+{
+    return atomic_load_explicit(&batch->lost, memory_order_relaxed);
+}
 
 /* core_service.c: which effort a request gets, from measured service times. */
 beamd_fallback beamd_core_excluded(const beamd_core *self, const beamd_cluster *cluster);

@@ -30,6 +30,16 @@ static void list_erase(beamd_core *self, beamd_cluster *c)
     c->open_at = -1;
 }
 
+static bool all_present(const beamd_cluster *c, const beamd_bands *bands)
+{
+    for (int b = 0; b < c->subbands; b++) {
+        if (c->band[b].present && !beamd_bands_has(bands, b)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void activate(beamd_core *self, beamd_cluster *c, const beamd_request *request)
 {
     const beamd_bands none = {{0}};
@@ -42,7 +52,9 @@ static void activate(beamd_core *self, beamd_cluster *c, const beamd_request *re
     c->hedged = false;
     c->start_ns = c->end_ns = c->checked_ns = 0;
     c->wait_until_ns = self->now_ns + (uint64_t)self->config->batch_wait_us * 1000u;
-    c->resolve_due_ns = 0; /* it will use the latest of everything */
+    if (all_present(c, &request->bands)) {
+        c->resolve_due_ns = 0; /* it will use the latest of everything */
+    }
     list_insert(self, c);
 }
 
@@ -219,28 +231,34 @@ void beamd_core_remove(beamd_core *self, beamd_cluster *c, const char *why)
 }
 
 /* As configured, but never more than a quarter of a short deadline. */
-static uint64_t margin_ns(const beamd_core *self, const beamd_cluster *c)
+static uint64_t margin_ns(const beamd_core *self, const beamd_request *r)
 {
     const uint64_t configured_ns = (uint64_t)self->config->deadline_margin_us * 1000u;
-    const uint64_t quarter_ns = beamd_core_less(c->active.deadline_ns, c->active.received_ns) / 4;
+    const uint64_t quarter_ns = beamd_core_less(r->deadline_ns, r->received_ns) / 4;
     return configured_ns < quarter_ns ? configured_ns : quarter_ns;
 }
 
 /* A quarter of the margin is enough to send what is there already, twice what it took lately where
  * that is more: hundreds of subbands take a millisecond. */
-uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
+static uint64_t hold_at_ns(const beamd_core *self, const beamd_cluster *c, const beamd_request *r)
 {
-    const uint64_t quarter_ns = margin_ns(self, c) / 4;
-    const uint64_t most_ns = beamd_core_less(c->active.deadline_ns, c->active.received_ns) / 4;
+    const uint64_t quarter_ns = margin_ns(self, r) / 4;
+    const uint64_t most_ns = beamd_core_less(r->deadline_ns, r->received_ns) / 4;
     const double send_ns = 2 * c->answer_ns;
     const uint64_t wide_ns = send_ns < (double)most_ns ? (uint64_t)send_ns : most_ns;
-    return beamd_core_less(c->active.deadline_ns, wide_ns > quarter_ns ? wide_ns : quarter_ns);
+    return beamd_core_less(r->deadline_ns, wide_ns > quarter_ns ? wide_ns : quarter_ns);
+}
+
+uint64_t beamd_core_hold_at_ns(const beamd_core *self, const beamd_cluster *c)
+{
+    return hold_at_ns(self, c, &c->active);
 }
 
 /* The check of what may have to be rescued fits between this moment and the margin. */
 uint64_t beamd_core_stop_at_ns(const beamd_core *self, const beamd_cluster *c)
 {
-    const uint64_t margin_at_ns = beamd_core_less(c->active.deadline_ns, margin_ns(self, c));
+    const uint64_t margin_at_ns =
+        beamd_core_less(c->active.deadline_ns, margin_ns(self, &c->active));
     const uint64_t hold_ns = beamd_core_hold_at_ns(self, c);
     const uint64_t end_ns = margin_at_ns < hold_ns ? margin_at_ns : hold_ns;
     const uint64_t most_ns =
@@ -267,8 +285,46 @@ static uint64_t earliest_hold_ns(const beamd_core *self, const beamd_cluster *c)
                            self->send_most_ns > quarter_ns ? self->send_most_ns : quarter_ns);
 }
 
+/* A waiting request whose own deadline comes before the active one is done gets what is held. */
+static bool answer_pending(beamd_core *self, beamd_cluster *c, int k)
+{
+    const beamd_request active = c->active, pending = c->pending[k];
+    const beamd_bands none = {{0}}, done = c->done, checked = c->checked, failed = c->failed;
+    const uint64_t start_ns = c->start_ns, end_ns = c->end_ns, checked_ns = c->checked_ns;
+    c->active = pending;
+    c->done = c->checked = c->failed = none;
+    c->start_ns = c->end_ns = c->checked_ns = 0;
+    const bool answered = beamd_core_answer(self, c);
+    c->active = active;
+    c->done = done;
+    c->checked = checked;
+    c->failed = failed;
+    c->start_ns = start_ns;
+    c->end_ns = end_ns;
+    c->checked_ns = checked_ns;
+    if (answered) {
+        c->pending_count--;
+        memmove(c->pending + k, c->pending + k + 1,
+                (size_t)(c->pending_count - k) * sizeof c->pending[0]);
+    }
+    return answered;
+}
+
+/* Without anything to hold they wait for their turn, which comes when the active one ends. */
+static void answer_late_pending(beamd_core *self)
+{
+    for (unsigned k = 0; k < self->open_count; k++) {
+        beamd_cluster *c = self->open[k];
+        for (int p = 0; p < c->pending_count;) {
+            const bool due = self->now_ns >= hold_at_ns(self, c, &c->pending[p]);
+            p += !(due && answer_pending(self, c, p));
+        }
+    }
+}
+
 void beamd_core_queue_time(beamd_core *self)
 {
+    answer_late_pending(self);
     for (unsigned k = 0; k < self->open_count;) {
         beamd_cluster *c = self->open[k];
         if (self->now_ns < earliest_hold_ns(self, c)) {
@@ -284,9 +340,22 @@ void beamd_core_queue_time(beamd_core *self)
     }
 }
 
-uint64_t beamd_core_queue_next_ns(const beamd_core *self)
+static uint64_t pending_next_ns(const beamd_core *self)
 {
     uint64_t next_ns = UINT64_MAX;
+    for (unsigned k = 0; k < self->open_count; k++) {
+        const beamd_cluster *c = self->open[k];
+        for (int p = 0; p < c->pending_count; p++) {
+            const uint64_t at_ns = hold_at_ns(self, c, &c->pending[p]);
+            next_ns = at_ns > self->now_ns && at_ns < next_ns ? at_ns : next_ns;
+        }
+    }
+    return next_ns;
+}
+
+uint64_t beamd_core_queue_next_ns(const beamd_core *self)
+{
+    uint64_t next_ns = pending_next_ns(self);
     for (unsigned k = 0; k < self->open_count; k++) {
         const beamd_cluster *c = self->open[k];
         if (earliest_hold_ns(self, c) >= next_ns) {

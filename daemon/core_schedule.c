@@ -1,18 +1,11 @@
 /* Batches for the threads: what is solved next, with which effort, together with what; rescues; and
- * threads that do not come back. */
+ * threads that do not come back. What they bring is core_done.c's. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core_internal.h"
 #include "log.h"
-
-enum { SLOW_FACTOR = 8 };
-
-static bool is_lost(const beamd_batch *batch)
-{
-    return atomic_load_explicit(&batch->lost, memory_order_relaxed);
-}
 
 static beamd_task *free_task(const beamd_cluster *c)
 {
@@ -42,6 +35,23 @@ static bool has_open(const beamd_cluster *c)
     return !beamd_bands_empty(&c->open);
 }
 
+/* Threads that may work on one cluster side by side. */
+static int side_by_side(const beamd_core *self, const beamd_cluster *c)
+{
+    return (long long)c->tasks < self->config->workers ? c->tasks : (int)self->config->workers;
+}
+
+/* Iterations take what time they are given: each round of tasks that the open subbands still need
+ * gets an even part of it. */
+static uint64_t stop_of_round_ns(const beamd_core *self, const beamd_cluster *c,
+                                 const beamd_task *task)
+{
+    const uint64_t stop_ns = beamd_core_stop_at_ns(self, c);
+    const int at_once = task->slots * side_by_side(self, c);
+    const int rounds = 1 + (beamd_bands_count(&c->open) + at_once - 1) / at_once;
+    return self->now_ns + beamd_core_less(stop_ns, self->now_ns) / (uint64_t)rounds;
+}
+
 static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beamd_batch *batch)
 {
     const beamd_config *config = self->config;
@@ -54,7 +64,7 @@ static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beam
     task->refine = effort == BEAMD_EFFORT_FULL ? (int)config->refine_iterations : 0;
     task->reduced = effort == BEAMD_EFFORT_NETWORK && refines;
     task->excluded = beamd_core_excluded(self, c);
-    task->stop_at_ns = beamd_core_stop_at_ns(self, c);
+    task->stop_at_ns = stop_of_round_ns(self, c, task);
     task->now_ns = self->now_ns;
     beamd_cluster_snapshot(c, task, self->now_ns, beamd_core_default_tradeoff(self));
     c->under_way++;
@@ -99,16 +109,18 @@ static int next_bands(const beamd_cluster *c, const beamd_task *task)
 }
 
 /* What the cluster waits with, in nanoseconds of one thread at full effort. */
-static double waiting_ns(const beamd_cluster *c)
+static double waiting_ns(const beamd_core *self, const beamd_cluster *c)
 {
-    return beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, problems_of(c, beamd_bands_count(&c->open)));
+    const beamd_effort usual =
+        beamd_core_uses_network(self) ? BEAMD_EFFORT_FULL : BEAMD_EFFORT_SOLVER;
+    return beamd_core_expect_ns(c, usual, problems_of(c, beamd_bands_count(&c->open)));
 }
 
 static double backlog_ns(const beamd_core *self)
 {
     double sum_ns = 0;
     for (unsigned k = 0; k < self->open_count; k++) {
-        sum_ns += waiting_ns(self->open[k]);
+        sum_ns += waiting_ns(self, self->open[k]);
     }
     return sum_ns;
 }
@@ -118,7 +130,7 @@ static double backlog_ns(const beamd_core *self)
 static bool under_pressure(const beamd_core *self, const beamd_cluster *c, double backlog,
                            uint64_t left_ns)
 {
-    const double own_ns = waiting_ns(c);
+    const double own_ns = waiting_ns(self, c);
     const double time_ns = (double)left_ns * (double)self->config->workers;
     return backlog - own_ns > 0.5 * time_ns || own_ns > 0.75 * time_ns;
 }
@@ -168,6 +180,14 @@ static beamd_effort choose(const beamd_core *self, const beamd_cluster *c, uint6
                : effort;
 }
 
+/* What is left for one problem, if all that are open get the same. */
+static uint64_t time_of_each_ns(const beamd_core *self, const beamd_cluster *c, uint64_t left_ns)
+{
+    const int problems = problems_of(c, beamd_bands_count(&c->open));
+    const int threads = side_by_side(self, c);
+    return problems > threads ? left_ns * (uint64_t)threads / (uint64_t)problems : left_ns;
+}
+
 /* What a thread does next. */
 typedef struct pick {
     beamd_cluster *first; /* NULL: nothing */
@@ -206,7 +226,7 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const pick *pic
         }
         const uint64_t own_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
         if (beamd_core_excluded(self, c) != batch->task[0]->excluded ||
-            choose(self, c, own_ns, picked->pressed) != effort) {
+            choose(self, c, time_of_each_ns(self, c, own_ns), picked->pressed) != effort) {
             continue;
         }
         add_to_batch(self, batch, c);
@@ -233,15 +253,6 @@ static void find_room(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
     }
 }
 
-static void note_health(beamd_core *self, Beamd__Backend backend, beamd_health before)
-{
-    const beamd_health now = self->backend[backend].health;
-    if (now != before) {
-        self->metrics.backend_transitions[backend][now]++;
-        self->metrics.backend_retries[backend] += now == BEAMD_HEALTH_PROBING;
-    }
-}
-
 /* Hands the batch to a thread. False: none takes it, and its work is open again. */
 static bool submit_batch(beamd_core *self, beamd_batch *batch)
 {
@@ -260,7 +271,7 @@ static bool submit_batch(beamd_core *self, beamd_batch *batch)
     }
     const beamd_health before = self->backend[batch->backend].health;
     beamd_health_begin(&self->backend[batch->backend], self->now_ns);
-    note_health(self, batch->backend, before);
+    beamd_core_note_health(self, batch->backend, before);
     self->backend[batch->backend].problems += batch->problems;
     self->away[self->away_count++] = batch;
     self->jobs[batch->crew]++;
@@ -287,7 +298,7 @@ static pick most_urgent(beamd_core *self)
         }
         p.left_ns = beamd_core_less(beamd_core_stop_at_ns(self, p.first), self->now_ns);
         p.pressed = under_pressure(self, p.first, backlog, p.left_ns);
-        p.effort = choose(self, p.first, p.left_ns, p.pressed);
+        p.effort = choose(self, p.first, time_of_each_ns(self, p.first, p.left_ns), p.pressed);
         note_choice(self, p.first, p.effort);
         if (p.effort != BEAMD_EFFORT_NONE) {
             return p;
@@ -323,241 +334,12 @@ void beamd_core_dispatch(beamd_core *self)
     }
 }
 
-static void count_answer(beamd_core *self, const beamd_cluster *c, const beamd_answer *a)
-{
-    self->metrics.fallbacks[a->fallback]++;
-    if (a->below_classical) {
-        self->metrics.below_classical++;
-        BEAMD_LOG(BEAMD_LOG_ERR, "event=below_classical cluster=%s subband=%d sequence=%llu", c->id,
-                  a->subband, (unsigned long long)a->csi_sequence);
-    }
-    if (a->code != BEAM_OK) {
-        self->metrics.failed_jobs++;
-        BEAMD_LOG(BEAMD_LOG_WARNING,
-                  "event=solve_failed cluster=%s subband=%d sequence=%llu field=\"%s\" why=\"%s\"",
-                  c->id, a->subband, (unsigned long long)a->csi_sequence, a->error.field,
-                  a->error.text);
-    }
-}
-
-/* A problem without an answer is no reason to hold beams that it may have spoilt. */
-static void note_failure(beamd_cluster *c, const beamd_answer *a)
-{
-    const int preferences = c->named_count > 0 ? c->named_count : 1;
-    for (int p = 0; p < preferences; p++) {
-        const char *name = c->named_count > 0 ? c->named[p].name : "";
-        if (strcmp(name, a->preference_name) == 0) {
-            beamd_bands_add(&c->failed, a->subband);
-            c->failure = a->error;
-            c->last[beamd_problem_index(a->subband, p)]->present = false;
-        }
-    }
-}
-
-static void note_failures(beamd_cluster *c, const beamd_task *task)
-{
-    for (int i = 0; i < task->subbands; i++) {
-        for (int p = 0; p < task->preferences; p++) {
-            const beamd_answer *a = task->answer[beamd_problem_index(i, p)];
-            if (a->code != BEAM_OK) {
-                note_failure(c, a);
-            }
-        }
-    }
-}
-
-/* Of all batches of the request: the first start, the last ends. */
-static void stamp(beamd_cluster *c, const beamd_batch *batch)
-{
-    c->start_ns = c->start_ns == 0 || batch->start_ns < c->start_ns ? batch->start_ns : c->start_ns;
-    c->end_ns = batch->end_ns > c->end_ns ? batch->end_ns : c->end_ns;
-    c->checked_ns = batch->checked_ns > c->checked_ns ? batch->checked_ns : c->checked_ns;
-}
-
-static bool has_newer(const beamd_cluster *c, const beamd_answer *a)
-{
-    for (int q = 0; q < c->preferences_room; q++) {
-        const beamd_answer *last = c->last[beamd_problem_index(a->subband, q)];
-        if (last->present && last->csi_sequence > a->csi_sequence &&
-            strcmp(last->preference_name, a->preference_name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A task of an earlier request must not put its answers in place of newer ones. */
-static void drop_overtaken(const beamd_cluster *c, const beamd_task *task)
-{
-    for (int i = 0; i < task->subbands; i++) {
-        const bool done = c->active.present && beamd_bands_has(&c->done, task->subband[i]);
-        for (int p = 0; p < task->preferences; p++) {
-            beamd_answer *a = task->answer[beamd_problem_index(i, p)];
-            a->present = a->present && !done && !has_newer(c, a);
-        }
-    }
-}
-
-/* Answers of one task: into `last`, or `check` for the spare one. */
-static void take_task(beamd_core *self, beamd_cluster *c, beamd_task *task,
-                      const beamd_batch *batch)
-{
-    const bool in_time = c->active.present && task->ticket == c->ticket;
-    if (in_time) {
-        stamp(c, batch);
-    }
-    for (int i = 0; i < task->subbands; i++) {
-        for (int p = 0; p < task->preferences; p++) {
-            count_answer(self, c, task->answer[beamd_problem_index(i, p)]);
-        }
-    }
-    if (task == c->spare) {
-        for (int i = 0; in_time && i < task->subbands; i++) {
-            beamd_bands_add(&c->checked, task->subband[i]);
-            for (int p = 0; p < c->preferences_room; p++) { /* of an earlier request */
-                c->check[beamd_problem_index(task->subband[i], p)]->present = false;
-            }
-        }
-        if (in_time) {
-            beamd_cluster_take(c, task, c->check);
-        }
-        return;
-    }
-    beamd_cluster_take_ideal(c, task, self->now_ns);
-    if (in_time) {
-        note_failures(c, task);
-    } else {
-        drop_overtaken(c, task);
-    }
-    beamd_cluster_take(c, task, c->last);
-    c->changed++;
-    for (int i = 0; in_time && i < task->subbands; i++) {
-        beamd_bands_add(&c->done, task->subband[i]);
-    }
-}
-
-static bool all_done(const beamd_cluster *c)
-{
-    return memcmp(&c->done, &c->active.bands, sizeof c->done) == 0;
-}
-
-static void end_task(beamd_core *self, beamd_task *task, const beamd_batch *batch)
-{
-    beamd_cluster *c = task->cluster;
-    if (!c) { /* another took its place */
-        beamd_task_destroy(&task);
-        return;
-    }
-    c->under_way--;
-    if (c->gone) {
-        task->ticket = 0;
-        beamd_core_forget(self, c);
-        return;
-    }
-    take_task(self, c, task, batch);
-    task->ticket = 0;
-    c->changed += task != c->spare;
-    if (c->active.present && all_done(c)) {
-        beamd_core_finish(self, c);
-    }
-}
-
-static void learn(beamd_core *self, const beamd_batch *batch)
-{
-    if (batch->problems == 0 || batch->end_ns < batch->start_ns) {
-        return;
-    }
-    const double each_ns = (double)(batch->checked_ns - batch->start_ns) / (double)batch->problems;
-    beamd_backend_health *backend = &self->backend[batch->backend];
-    backend->service_ns += backend->service_ns > 0 ? (each_ns - backend->service_ns) / 16 : each_ns;
-    for (unsigned k = 0; k < batch->tasks; k++) {
-        const beamd_task *task = batch->task[k];
-        bool usual = task->cluster != NULL && !task->need_sensing_end;
-        for (int i = 0; i < task->subbands; i++) {
-            usual = usual && !task->need_rate_end[i];
-        }
-        if (usual) {
-            beamd_core_measured(task->cluster, (beamd_effort)batch->effort, each_ns);
-        }
-    }
-}
-
-static void end_health(beamd_core *self, beamd_batch *batch, bool lost)
-{
-    const beamd_config *config = self->config;
-    const beamd_health_rule rule = {.failures = (unsigned)config->backend_failures,
-                                    .wait_ns = (uint64_t)config->backend_retry_ms * 1000000u,
-                                    .wait_max_ns =
-                                        (uint64_t)config->backend_retry_max_ms * 1000000u};
-    beamd_backend_health *backend = &self->backend[batch->backend];
-    /* slow: many times its own measure, and back after the deadline. The check has no substitute.
-     * The times of a lost batch are still its thread's. */
-    const double busy_ns = lost ? 0 : (double)beamd_core_less(batch->checked_ns, batch->start_ns);
-    const bool slow = !lost && batch->backend != BEAMD__BACKEND__BACKEND_CHECK &&
-                      batch->expected_ns > 0 && busy_ns > SLOW_FACTOR * batch->expected_ns &&
-                      self->now_ns > batch->deadline_ns;
-    const beamd_health before = backend->health;
-    const bool changed =
-        beamd_health_end(backend, self->now_ns, lost || slow || batch->failed, &rule);
-    note_health(self, batch->backend, before);
-    if (changed) {
-        BEAMD_LOG(backend->health == BEAMD_HEALTH_GOOD ? BEAMD_LOG_NOTICE : BEAMD_LOG_WARNING,
-                  "event=backend backend=%d health=%s failures=%llu why=%s", (int)batch->backend,
-                  beamd_health_text(backend->health), (unsigned long long)backend->failures,
-                  lost            ? "hung"
-                  : batch->failed ? "failed"
-                  : slow          ? "slow"
-                                  : "recovered");
-    }
-}
-
-static void batch_back(beamd_core *self, beamd_batch *batch)
-{
-    for (unsigned k = 0; k < self->away_count; k++) {
-        if (self->away[k] == batch) {
-            self->away[k] = self->away[--self->away_count];
-            return;
-        }
-    }
-    assert(!"a batch came back that was not away");
-}
-
-void beamd_core_batch_done(beamd_core *self, beamd_batch *batch)
-{
-    const bool lost = is_lost(batch);
-    beamd_model_release(&batch->model);
-    batch_back(self, batch);
-    self->jobs[batch->crew]--;
-    if (!lost) {
-        beamd_metrics_count_batch(&self->metrics, batch->backend, batch->problems,
-                                  batch->checked_ns - batch->start_ns, batch->failed);
-        learn(self, batch);
-        end_health(self, batch, false);
-    }
-    for (unsigned k = 0; k < batch->tasks; k++) {
-        end_task(self, batch->task[k], batch);
-    }
-    batch->tasks = 0;
-    if (lost) { /* a new one took its place */
-        self->lost_count--;
-        beamd_batch_free_rooms(batch);
-        free(batch);
-    } else if (batch == self->rescue_batch) {
-        self->rescue_away = false;
-    } else {
-        self->idle[self->idle_count++] = batch;
-        if (batch->room_model != self->model_takes) {
-            beamd_core_lay_rooms(self, batch);
-        }
-    }
-}
-
 /* --- Rescue: what a thread does not bring back in time is checked by another -------------------
  */
 
 static bool wants_rescue(const beamd_core *self, const beamd_cluster *c)
 {
-    return !c->hedged && c->spare && c->spare->ticket == 0 && !all_done(c) &&
+    return !c->hedged && c->spare && c->spare->ticket == 0 && !beamd_core_all_done(c) &&
            self->now_ns >= beamd_core_stop_at_ns(self, c);
 }
 
@@ -662,14 +444,14 @@ static void give_up(beamd_core *self, beamd_batch *batch)
     self->metrics.threads_replaced++;
     BEAMD_LOG(BEAMD_LOG_ERR, "event=thread_lost replaced=1 lost=%u tasks=%u", self->lost_count,
               batch->tasks);
-    end_health(self, batch, true);
+    beamd_core_end_health(self, batch, true);
     give_up_tasks(self, batch);
 }
 
 void beamd_core_schedule_time(beamd_core *self)
 {
     for (unsigned k = 0; k < self->away_count; k++) {
-        if (!is_lost(self->away[k]) && self->now_ns >= lost_at_ns(self, self->away[k])) {
+        if (!beamd_core_is_lost(self->away[k]) && self->now_ns >= lost_at_ns(self, self->away[k])) {
             give_up(self, self->away[k]);
         }
     }
@@ -680,7 +462,7 @@ uint64_t beamd_core_schedule_next_ns(const beamd_core *self)
 {
     uint64_t next_ns = UINT64_MAX;
     for (unsigned k = 0; k < self->away_count; k++) {
-        if (!is_lost(self->away[k])) {
+        if (!beamd_core_is_lost(self->away[k])) {
             const uint64_t at_ns = lost_at_ns(self, self->away[k]);
             next_ns = at_ns < next_ns ? at_ns : next_ns;
         }

@@ -43,9 +43,10 @@ void beamd_core_relax(const beamd_core *self, beamd_cluster *c)
     const double problems =
         beamd_bands_count(&c->active.bands) * (c->named_count > 0 ? c->named_count : 1);
     for (int k = 0; k < BEAMD_EFFORTS; k++) {
-        /* full effort is ruled out by pressure (core_schedule.c), which this cluster makes alone */
-        const double share =
-            k == BEAMD_EFFORT_FULL ? 0.5 * (double)self->config->workers / problems : 1;
+        /* as core_schedule.c asks for it: all problems at once, full effort also by pressure */
+        const double threads = (double)self->config->workers;
+        const double each = problems > threads ? threads / problems : 1;
+        const double share = k == BEAMD_EFFORT_FULL ? 0.5 * each : each;
         const double most_ns = share * all_ns;
         if (beamd_core_expect_ns(c, (beamd_effort)k, 1) > most_ns) {
             c->service[k].mean_ns *= forget;

@@ -36,13 +36,30 @@ static beamd_model *load(const void *bytes, size_t size, const char *file, beam_
     return NULL;
 }
 
+/* -1: *err. Without O_NONBLOCK a FIFO would hold the thread until somebody writes to it. */
+static int open_file(const char *file, beam_error *err)
+{
+    struct stat st;
+    const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        beam_fail(err, BEAM_E_INVALID, "model_file", "cannot be read: %s", strerror(errno));
+        return -1;
+    }
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        beam_fail(err, BEAM_E_INVALID, "model_file", "is no regular file");
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 /* The bytes of an open file; one more than allowed where it is too large, so that the model's
  * reader says so. */
 static unsigned char *read_all(int fd, size_t *size, beam_error *err)
 {
     struct stat st;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        beam_fail(err, BEAM_E_INVALID, "model_file", "is no regular file");
+    if (fstat(fd, &st) < 0) {
+        beam_fail(err, BEAM_E_INVALID, "model_file", "cannot be read: %s", strerror(errno));
         return NULL;
     }
     const size_t most = (size_t)BEAM_MODEL_MAX_BYTES + 1;
@@ -66,6 +83,23 @@ static unsigned char *read_all(int fd, size_t *size, beam_error *err)
     return bytes;
 }
 
+bool beamd_model_probe(const char *file, beam_error *err)
+{
+    static const char magic[8] = "BEAMNET"; /* engine/network/model.c */
+    char head[sizeof magic];
+    const int fd = open_file(file, err);
+    if (fd < 0) {
+        return false;
+    }
+    const ssize_t got = read(fd, head, sizeof head);
+    close(fd);
+    if (got != (ssize_t)sizeof head || memcmp(head, magic, sizeof head) != 0) {
+        beam_fail(err, BEAM_E_INVALID, "magic", "this is no model file");
+        return false;
+    }
+    return true;
+}
+
 bool beamd_model_built_in(void)
 {
     size_t size;
@@ -84,10 +118,8 @@ beamd_model *beamd_model_read(const char *file, beam_error *err)
         }
         return load(built_in, size, file, err);
     }
-    /* without O_NONBLOCK a FIFO would hold the thread until somebody writes to it */
-    const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = open_file(file, err);
     if (fd < 0) {
-        beam_fail(err, BEAM_E_INVALID, "model_file", "cannot be read: %s", strerror(errno));
         return NULL;
     }
     unsigned char *bytes = read_all(fd, &size, err);

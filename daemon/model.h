@@ -23,6 +23,9 @@ typedef struct beamd_model {
 /* Reads and checks `file`, or the model built in where it is empty. Held once. NULL: *err names the
  * field and the reason; field "model_file" where there is no model to be read. Any thread. */
 beamd_model *beamd_model_read(const char *file, beam_error *err);
+/* Whether `file` is there, may be read and begins as a model does: what the loop itself can ask of
+ * it. False: *err, as above. */
+bool beamd_model_probe(const char *file, beam_error *err);
 bool beamd_model_built_in(void);
 /* Loop's thread. The last release frees. */
 beamd_model *beamd_model_hold(beamd_model *self);

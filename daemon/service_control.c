@@ -1,8 +1,10 @@
 /* What operators change outside the core: the configuration and the log level. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "clock.h"
+#include "model.h"
 #include "service.h"
 
 enum { KEYS = BEAM_WIRE_MAX_CONFIG_KEYS };
@@ -54,13 +56,30 @@ static void note_change(void *arg, const char *name, const char *old_value, cons
     }
 }
 
-/* The file and the command line over the defaults. */
+/* The file and the command line over the defaults. At the start it may be a pipe; here, the loop
+ * would wait for somebody to write. */
 static bool read_fresh(beamd_service *self, beamd_config *fresh, beamd_config_error *err)
 {
+    struct stat st;
+    if (stat(self->config_path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        snprintf(err->text, sizeof err->text, "%.400s: is no regular file", self->config_path);
+        return false;
+    }
     beamd_config_default(fresh);
     return beamd_config_read(fresh, self->config_path, err) &&
            beamd_config_parse(fresh, "command line", self->settings, self->settings_bytes, err) &&
            beamd_config_resolve(fresh, err);
+}
+
+/* Another model: a thread reads it whole, later; what is plainly none is refused with the rest. */
+static bool model_good(const beamd_service *self, const beamd_config *fresh,
+                       beamd_config_error *err)
+{
+    beam_error why;
+    const char *file = fresh->model_file;
+    return !file[0] || strcmp(file, self->config.model_file) == 0 ||
+           beamd_model_probe(file, &why) ||
+           beamd_config_refuse(fresh, err, "model_file", "%s: %s", file, why.text);
 }
 
 /* The keys of tcp peers: all of them, or none. */
@@ -81,7 +100,7 @@ static bool take_over(beamd_service *self, bool check_only, reply_room *room,
         return take_keys(self, self->config.curve_dir, check_only, err);
     }
     if (!read_fresh(self, &fresh, err) || !beamd_config_mixture_good(&self->config, &fresh, err) ||
-        !take_keys(self, fresh.curve_dir, check_only, err)) {
+        !model_good(self, &fresh, err) || !take_keys(self, fresh.curve_dir, check_only, err)) {
         return false;
     }
     (void)beamd_config_changes(&self->config, &fresh, note_change, room);

@@ -111,7 +111,8 @@ bool beamd_service_state_start(beamd_service *self, char *why, size_t size)
                                      .restore = restore,
                                      .set_preference = set_preference};
     if (strcmp(config->state_dir, "off") == 0) {
-        BEAMD_LOG(BEAMD_LOG_NOTICE, "event=state_off");
+        const unsigned given_back = beamd_state_give_back(&self->notify);
+        BEAMD_LOG(BEAMD_LOG_NOTICE, "event=state_off given_back=%u", given_back);
         return true;
     }
     self->state = beamd_state_open(config->state_dir, (unsigned)config->clusters_max,

@@ -292,6 +292,9 @@ static bool look_for_change(beamd_state *self, uint64_t now_ns, uint64_t every_n
             continue;
         }
         state_entry *entry = beamd_state_add_entry(self, c->id);
+        if (entry) {
+            entry->left = false;
+        }
         if (entry && now_ns >= entry->due_ns &&
             beamd_state_stage_begin(self, c, entry, now_ns, every_ns)) {
             return true;
@@ -305,7 +308,8 @@ static bool look_for_removed(beamd_state *self, uint64_t now_ns)
     for (int k = 0; k < BEAMD_STATE_VISITS && self->count > 0; k++) {
         self->visit_gone = self->visit_gone < self->count ? self->visit_gone : 0;
         const state_entry *entry = &self->entries[self->visit_gone++];
-        if (now_ns >= entry->due_ns && !self->world.find(self->world.arg, entry->id)) {
+        if (now_ns >= entry->due_ns && !entry->left &&
+            !self->world.find(self->world.arg, entry->id)) {
             fill_job(self, STATE_REMOVE, entry, 0);
             return submit(self, now_ns);
         }

@@ -73,6 +73,9 @@ bool beamd_state_choose_dir(beamd_config *config);
 beamd_state *beamd_state_open(const char *dir, unsigned clusters_max, size_t bytes_max,
                               const beamd_notify *notify, const beamd_state_world *world, char *why,
                               size_t size);
+/* Where no state is kept: gives back what the service manager kept of an earlier life, which would
+ * else return whenever the state is switched on again. Returns how many. */
+unsigned beamd_state_give_back(const beamd_notify *notify);
 /* No job under way. */
 void beamd_state_close(beamd_state **self);
 

@@ -12,6 +12,7 @@ typedef struct state_entry {
     uint64_t due_ns;   /* not written again before */
     unsigned failures; /* in a row */
     bool too_large;    /* said and counted */
+    bool left; /* not restored: its memory stays until a cluster of this id comes and goes */
     beamd_state_memory memory;
 } state_entry;
 

@@ -116,6 +116,21 @@ static void take_kept(loading *l)
     free(given);
 }
 
+unsigned beamd_state_give_back(const beamd_notify *notify)
+{
+    enum { MOST = 2 * BEAMD_CLUSTERS_MAX };
+    beamd_given_fd *given = calloc(MOST, sizeof *given);
+    const unsigned count = given ? beamd_notify_given_fds(given, MOST) : 0;
+    for (unsigned k = 0; k < count; k++) {
+        if (strncmp(given[k].name, BEAMD_STATE_FD_PREFIX, strlen(BEAMD_STATE_FD_PREFIX)) == 0) {
+            beamd_notify_drop_fd(notify, given[k].name);
+        }
+        close(given[k].fd);
+    }
+    free(given);
+    return count;
+}
+
 static kept_record *find_kept(loading *l, const char *id)
 {
     for (unsigned k = 0; k < l->kept_count; k++) {
@@ -183,11 +198,19 @@ static void hand_memory(loading *l, kept_record *kept)
     kept->used = true;
 }
 
-/* It stays with the manager. */
-static void release_kept(kept_record *kept)
+/* It stays with the manager. Known all the same: a cluster that is registered under this id and
+ * removed again must not come back from there. */
+static void leave_kept(loading *l, kept_record *kept)
 {
+    state_entry *entry = beamd_state_add_entry(l->state, kept->id);
     kept->used = true;
-    beamd_state_memory_close(&kept->memory);
+    if (!entry) {
+        beamd_state_memory_close(&kept->memory);
+        return;
+    }
+    entry->left = true;
+    entry->memory = kept->memory;
+    l->state->counters.kept_bytes += 2 * kept->memory.half_bytes;
 }
 
 /* It is newer than the file, or there is none. False: it is no good. */
@@ -202,7 +225,7 @@ static bool load_kept(loading *l, kept_record *kept)
     }
     if (got == LEFT) {
         left(l, kept->id, detail);
-        release_kept(kept);
+        leave_kept(l, kept);
         return true;
     }
     if (got == BAD) {
@@ -260,7 +283,7 @@ static void load_file(loading *l, const char *name)
     if (kept && !kept->used && got == TAKEN) {
         hand_memory(l, kept);
     } else if (kept && !kept->used) {
-        release_kept(kept);
+        leave_kept(l, kept);
     }
 }
 
@@ -332,7 +355,7 @@ static void load_all(loading *l)
         }
         if (out_of_time(l)) {
             left(l, kept->id, "out of time");
-            release_kept(kept);
+            leave_kept(l, kept);
         } else {
             (void)load_kept(l, kept);
         }
@@ -350,7 +373,7 @@ void beamd_state_load(beamd_state *self, uint64_t budget_ns)
     }
     for (unsigned k = 0; k < l.kept_count; k++) {
         if (!l.kept[k].used) {
-            release_kept(&l.kept[k]);
+            leave_kept(&l, &l.kept[k]);
         }
     }
     (void)beamd_state_store_thin(self->store.dir_fd);

@@ -10,7 +10,7 @@
 #include "common/golden.h"
 #include "core.h"
 
-enum { FRAME_BYTES = 1 << 16, LOG_MAX = 256, L = 3, N = 5, U = 3, J = 2 };
+enum { FRAME_BYTES = 1 << 16, LOG_MAX = 256, WIDE_BANDS = 32, L = 3, N = 5, U = 3, J = 2 };
 
 /* What went out. */
 typedef struct sent {
@@ -78,6 +78,12 @@ void deliver_registration(world *w, const char *cluster, const beam_scene *scene
 void deliver_targets(world *w, const char *cluster, const beam_scene *scene, uint64_t sequence);
 void deliver_csi(world *w, char peer, const char *cluster, const beam_scene *scene,
                  uint64_t sequence, uint32_t deadline_us);
+/* Likewise with this many subbands, and CSI of the subbands first .. first + count - 1, at most
+ * WIDE_BANDS of them. */
+void deliver_wide_registration(world *w, const char *cluster, const beam_scene *scene,
+                               uint32_t bands);
+void deliver_wide_csi(world *w, char peer, const char *cluster, const beam_scene *scene,
+                      uint64_t sequence, uint32_t deadline_us, uint32_t first, uint32_t count);
 /* Registered, with targets; forgets what went out. */
 void ready_cluster(world *w, const char *cluster, const beam_scene *scene);
 

@@ -459,6 +459,24 @@ static void a_stopped_screen_gives_the_terminal_back(void **state)
     free(s.text);
 }
 
+/* The quit key, and a terminal that is closed while something else still has it. */
+static void no_signal_of_a_terminal_leaves_it_raw(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGQUIT, SIGHUP};
+    for (size_t k = 0; k < sizeof signals / sizeof signals[0]; k++) {
+        screen s = screen_open(daemon_.dir, 120, 40);
+        screen_await(&s, 0, "alpha");
+        assert_int_equal(kill(s.pid, signals[k]), 0);
+        const int status = screen_close(&s);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        assert_true(echoes(&s));
+        screen_await(&s, 0, "\033[?25h");
+        close(s.fd);
+        free(s.text);
+    }
+}
+
 static void a_daemon_that_is_gone_is_told_on_the_screen(void **state)
 {
     (void)state;
@@ -482,11 +500,16 @@ static void a_full_disk_is_no_success(void **state)
     if (access("/dev/full", W_OK) != 0) {
         skip();
     }
-    char command[512];
-    snprintf(command, sizeof command, "%s --runtime-dir %s status > /dev/full 2> /dev/null",
-             BEAMCTL_BINARY, daemon_.dir);
-    const int status = system(command);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    static const char *const words[] = {"status", "watch", "--json watch"};
+    for (size_t k = 0; k < sizeof words / sizeof words[0]; k++) {
+        char command[512];
+        snprintf(command, sizeof command,
+                 "timeout 20 %s --runtime-dir %s %s > /dev/full 2> /dev/null", BEAMCTL_BINARY,
+                 daemon_.dir, words[k]);
+        const int status = system(command);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 1);
+    }
 }
 
 int main(void)
@@ -510,6 +533,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(silence_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_screen_is_live_and_leaves_the_terminal_as_it_was, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(no_signal_of_a_terminal_leaves_it_raw, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stopped_screen_gives_the_terminal_back, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_daemon_that_is_gone_is_told_on_the_screen, set_up,

@@ -117,6 +117,28 @@ static void without_any_thread_the_last_beams_are_held(void **state)
     test_scene_free(scene);
 }
 
+/* A patient request is under way; an urgent one behind it does not wait for its end. */
+static void an_urgent_request_behind_a_patient_one_is_in_time(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = warm_world(1, scene);
+    deliver_csi(w, 'p', "c", scene, 2, 30000000);
+    assert_int_equal(w->jobs, 1);
+    const uint64_t sent_ns = w->now_ns;
+    deliver_csi(w, 'u', "c", scene, 3, DEADLINE_US);
+    run_timers(w, us(DEADLINE_US));
+    assert_int_equal(w->count, 2);
+    assert_true(w->log[0].peer == 'u' && w->log[0].sequence == 3 && w->log[0].csi_sequence == 1);
+    assert_int_equal(w->log[0].service, BEAMD__SERVICE__SERVICE_HELD);
+    assert_true(!w->log[0].late && w->now_ns <= sent_ns + us(DEADLINE_US));
+    finish_one(w);
+    assert_true(w->count == 4 && w->log[2].peer == 'p' && w->log[2].csi_sequence == 2);
+    assert_true(beamd_core_idle(w->core));
+    world_free(w);
+    test_scene_free(scene);
+}
+
 /* The first answer is worth waiting for, but not for ever. */
 static void with_nothing_to_hold_it_is_late_or_said(void **state)
 {
@@ -410,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_late_thread_is_covered_by_a_check),
         cmocka_unit_test(a_thread_in_time_beats_the_check),
         cmocka_unit_test(without_any_thread_the_last_beams_are_held),
+        cmocka_unit_test(an_urgent_request_behind_a_patient_one_is_in_time),
         cmocka_unit_test(with_nothing_to_hold_it_is_late_or_said),
         cmocka_unit_test(a_first_deadline_too_short_is_answered_late),
         cmocka_unit_test(an_answer_after_its_deadline_says_so),

@@ -20,13 +20,15 @@
 
 #include "common/golden.h"
 #include "common/random.h"
+#include "common/sanitized.h"
 #include "system/daemon.h"
 
 /* So large that a cold solve of the iterative solver takes whatever time its deadline leaves. */
 static beam_scene *slow_scene(void)
 {
     test_random random = test_random_new(1);
-    const beam_dims dims = {.stations = 5, .antennas = 32, .users = 40, .targets = 2};
+    const beam_dims dims = {
+        .stations = 5, .antennas = 32, .users = TEST_SLOWED ? 10 : 40, .targets = 2};
     return test_random_scene(&random, &dims, 0.1);
 }
 
@@ -113,7 +115,10 @@ static void the_watchdog_starves_when_a_solver_hangs(void **state)
     }
     assert_false(test_daemon_notified(&d, "WATCHDOG=1", 150));
     assert_int_equal(beamc_await(client, sequence, 60000, &answer, &err), BEAMC_OK);
-    assert_true(answer.solution->latency.solve_ns > 400000000u); /* it was under way all the time */
+    /* it was under way all the time, or (in a slow build) even longer, and another thread answered
+     */
+    assert_true(answer.solution->service == BEAMC_SERVICE_CHECKED ||
+                answer.solution->latency.solve_ns > 400000000u);
     assert_true(test_daemon_notified(&d, "WATCHDOG=1", 5000));
     assert_int_equal(test_daemon_stop(&d), 0);
     beamc_close(&client);
@@ -324,6 +329,32 @@ static void sighup_reloads_what_may_change(void **state)
     assert_int_equal(test_daemon_stop(&d), 0);
 }
 
+/* All of it or nothing, and a pipe in the place of the file does not hold the daemon. */
+static void a_reload_that_names_no_model_changes_nothing(void **state)
+{
+    (void)state;
+    test_daemon d;
+    test_daemon_start_configured(&d, "tradeoff = 0.25\n", NULL, 0);
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    beamc_client *client = test_client(&d);
+    test_set_up(client, "c", scene, -1);
+    test_daemon_configure(&d, "tradeoff = 0.75\nmodel_file = /absent.beamnet\n");
+    kill(d.pid, SIGHUP);
+    assert_true(log_has(&d, ":2: model_file: /absent.beamnet: cannot be read: No such file"));
+    assert_true(fabs(test_solve(client, "c", scene)->preference.tradeoff - 0.25) < 1e-9);
+    test_daemon_configure(&d, "tradeoff = 0.75\nmodel_file = " BEAMD_BINARY "\n");
+    kill(d.pid, SIGHUP);
+    assert_true(log_has(&d, "this is no model file"));
+    assert_int_equal(unlink(d.config), 0);
+    assert_int_equal(mkfifo(d.config, 0600), 0);
+    kill(d.pid, SIGHUP);
+    assert_true(log_has(&d, "is no regular file"));
+    assert_true(fabs(test_solve(client, "c", scene)->preference.tradeoff - 0.25) < 1e-9);
+    beamc_close(&client);
+    test_scene_free(scene);
+    assert_int_equal(test_daemon_stop(&d), 0);
+}
+
 /* One line of the exposition format; `type` is the last TYPE seen. */
 static void check_line(const char *line, size_t n, char *metric, size_t size)
 {
@@ -504,6 +535,7 @@ int main(void)
         cmocka_unit_test(more_connections_than_the_soft_limit_are_served),
         cmocka_unit_test(a_killed_daemon_can_be_followed),
         cmocka_unit_test(sighup_reloads_what_may_change),
+        cmocka_unit_test(a_reload_that_names_no_model_changes_nothing),
         cmocka_unit_test(the_metrics_parse_and_add_up),
         cmocka_unit_test(strange_http_is_refused),
         cmocka_unit_test(status_tells_what_happened),

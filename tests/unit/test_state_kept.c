@@ -148,7 +148,8 @@ static void connect_notify(case_world *world, const char *path)
     unsetenv("NOTIFY_SOCKET");
 }
 
-/* In a new process of the service, which gets what the manager keeps; `check` looks at it. */
+/* In a new process of the service, which gets what the manager keeps; `check` looks at it. NULL:
+ * one that keeps no state; returns how many it gave back. */
 static int restarted(const manager *self, const char *path, int (*check)(beamd_state *state))
 {
     const pid_t child = fork();
@@ -176,6 +177,9 @@ static int restarted(const manager *self, const char *path, int (*check)(beamd_s
     snprintf(number, sizeof number, "%d", (int)getpid());
     setenv("LISTEN_PID", number, 1);
     connect_notify(&after, path);
+    if (!check) {
+        _exit((int)beamd_state_give_back(&after.notify));
+    }
     beamd_state *state = load(&after);
     const int result = check(state);
     beamd_state_close(&state);
@@ -319,6 +323,75 @@ static void a_removed_cluster_goes_from_the_manager_too(void **state)
     manager_close(&kept);
 }
 
+/* One may be registered: "b" is left where it is, then comes anew and goes. */
+static int check_left(beamd_state *state)
+{
+    if (!case_world_find(&after, "a") || case_world_find(&after, "b") ||
+        beamd_state_counters_of(state)->left != 1) {
+        return 1;
+    }
+    if (case_settle(&after, state) != 0) {
+        return 2; /* what is left is not removed */
+    }
+    case_world_remove(&after, "a");
+    add(&after, "b", &small, 7);
+    (void)case_settle(&after, state);
+    case_world_remove(&after, "b");
+    (void)case_settle(&after, state);
+    return 0;
+}
+
+static int check_none(beamd_state *state)
+{
+    (void)state;
+    return after.count == 0 ? 0 : 1;
+}
+
+static void what_was_left_does_not_come_back_in_the_place_of_what_was_removed(void **state)
+{
+    (void)state;
+    manager kept;
+    char path[512];
+    snprintf(path, sizeof path, "%s/notify", base);
+    manager_open(&kept, path);
+    connect_notify(&before, path);
+    add(&before, "a", &small, 1);
+    add(&before, "b", &small, 2);
+    beamd_state *warm = case_open(&before, base);
+    (void)case_settle(&before, warm);
+    beamd_state_close(&warm);
+    manager_read(&kept);
+    assert_int_equal(kept.count, 2);
+    after.most = 1;
+    assert_int_equal(restarted(&kept, path, check_left), 0);
+    manager_read(&kept);
+    assert_int_equal(kept.count, 0);
+    after.most = CASE_CLUSTERS;
+    assert_int_equal(restarted(&kept, path, check_none), 0);
+    manager_close(&kept);
+}
+
+/* Kept by the last process, and this one keeps no state. */
+static void without_a_state_the_manager_gets_its_memory_back(void **state)
+{
+    (void)state;
+    manager kept;
+    char path[512];
+    snprintf(path, sizeof path, "%s/notify", base);
+    manager_open(&kept, path);
+    connect_notify(&before, path);
+    add(&before, "a", &small, 1);
+    beamd_state *warm = case_open(&before, base);
+    (void)case_settle(&before, warm);
+    beamd_state_close(&warm);
+    manager_read(&kept);
+    assert_int_equal(kept.count, 1);
+    assert_int_equal(restarted(&kept, path, NULL), 1);
+    manager_read(&kept);
+    assert_int_equal(kept.count, 0);
+    manager_close(&kept);
+}
+
 static void a_manager_that_does_not_listen_costs_nothing_but_a_count(void **state)
 {
     (void)state;
@@ -352,6 +425,8 @@ int main(void)
         IN_BASE(the_managers_memory_and_the_file_the_newer_wins),
         IN_BASE(damaged_memory_leaves_the_file),
         IN_BASE(a_removed_cluster_goes_from_the_manager_too),
+        IN_BASE(without_a_state_the_manager_gets_its_memory_back),
+        IN_BASE(what_was_left_does_not_come_back_in_the_place_of_what_was_removed),
         IN_BASE(a_manager_that_does_not_listen_costs_nothing_but_a_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -442,8 +442,8 @@ beamc_code beamc_await(beamc_client *client, uint64_t sequence, int timeout_ms,
 
 /* A descriptor for poll, epoll or libev that becomes readable when something may have arrived; -1
  * before the first send or subscription. ZeroMQ's descriptors are edge-triggered: whenever it is
- * readable, and once after every send, call beamc_receive with timeout 0 until it says
- * BEAMC_E_TIMEOUT. */
+ * readable, and once after every send and every beamc_await (which keeps what it did not wait for),
+ * call beamc_receive with timeout 0 until it says BEAMC_E_TIMEOUT. */
 int beamc_fd(const beamc_client *client);
 /* Answers dropped so far because more than 64 were waiting. */
 uint64_t beamc_dropped(const beamc_client *client);

@@ -1,0 +1,133 @@
+/* Sizes of a kind of problems and where everything of one lies. Made on the host (gpu/plan.c),
+ * passed to kernels by value. Byte offsets; those of the workspace count in `fast` memory (shared)
+ * when they are not negative, else in `slow` memory (device) at ~offset. */
+#ifndef BEAM_GPU_PLAN_CUH
+#define BEAM_GPU_PLAN_CUH
+
+#include "team.cuh"
+
+enum { BEAM_GPU_STATIONS_MAX = 16, BEAM_GPU_USERS_MAX = 128, BEAM_GPU_TARGETS_MAX = 16 };
+
+typedef struct beam_gpu_sizes {
+    int L, N, U, J;
+    int K_max;       /* most users of one station */
+    int D, r;        /* dimension of the subspace (N: no reduction), sensing rows per station */
+    int rows, n_max; /* U + L r; K_max + r */
+    int Q;           /* vectors per station: U channels, a and D a of J targets, r sensing rows */
+    int layers, width;
+} beam_gpu_sizes;
+
+/* Of a cluster: what many problems share. Users are sorted by station. */
+typedef struct beam_gpu_cluster_at {
+    int order, own, row, K, first, user_first; /* int [U] [U] [U] [L] [L+1] [L+1] */
+    int geometry;                              /* int [J]: 1 where a waveform can locate it */
+    int weight, min_rate;                      /* double [U] */
+    int rzf_weight;                            /* double [U]: over the mean weight, at least 1e-3 */
+    int root_power, scale;                     /* double [L], [L][U] sqrt(P_l)/sigma_u */
+    int P0, P2;                                /* double [L][J][3]: xx xy yy */
+    int tx;                                    /* c64 [L][2J][N] a, D a */
+    int fixed; /* c32 [L][2J + r][N]: a and D a at norm 1 or about, least-CRLB rows of power 1 */
+    int skip;  /* int: leave targets out that cannot be located */
+    int bytes;
+} beam_gpu_cluster_at;
+
+/* Of a request, after its head. */
+typedef struct beam_gpu_request_at {
+    int channel, radius; /* c32 [L][U][N], double [L][U], order of the scene */
+    int warm;            /* c32 [U + L r][N]: beams in the order of the scene, sensing rows */
+    int bytes;
+} beam_gpu_request_at;
+
+typedef struct beam_gpu_request_head {
+    double wsr_ideal_bps_hz, crlb_min_m2; /* as beam_ideal */
+    double u1, u2;                        /* preference */
+    double start_share;                   /* of the beams, where layers start cold */
+    int cluster, warm;                    /* warm: beams are given */
+    int from, to;                         /* layers to run */
+    int candidates, reserved;             /* 1 << of those to consider */
+} beam_gpu_request_head;
+
+enum { BEAM_GPU_NETWORK = 0, BEAM_GPU_WARM = 1, BEAM_GPU_CLASSICAL = 2, BEAM_GPU_CANDIDATES = 3 };
+
+/* At the start of a batch, before its requests. */
+typedef struct beam_gpu_batch_head {
+    int count; /* requests that follow */
+    int model; /* which of the two sets of weights */
+    int reserved[14];
+} beam_gpu_batch_head;
+
+typedef struct beam_gpu_answer_head {
+    double wsr_bps_hz, crlb_m2, shortfall_bps_hz, merit; /* of the beams given, float64 */
+    double candidate_merit[BEAM_GPU_CANDIDATES];         /* INFINITY: not finite or not given */
+    double share, search_merit; /* of the classical candidate: its share, its float32 merit */
+    int chosen;                 /* -1: no candidate is finite */
+    int reserved;
+} beam_gpu_answer_head;
+
+typedef struct beam_gpu_answer_at {
+    int rate;  /* double [U]: worst case, order of the scene, bit/s/Hz */
+    int beams; /* c32 [U + L r][N] as warm beams */
+    int bytes;
+} beam_gpu_answer_at;
+
+/* Parameters of a layer, floats, inputs first: [inputs][outputs]. */
+typedef struct beam_gpu_layer_at {
+    int scalars, w1, station1, b1, w2, station2, all2, b2, w3, b3, count;
+} beam_gpu_layer_at;
+
+typedef struct beam_gpu_work_at {
+    /* whole run */
+    int basis, share, vectors; /* c32 [L][D][N], [L][D], [L][Q][D] */
+    int radius;                /* double [L][U], scaled, sorted */
+    int unit;                  /* c32 [U][D] classical beams, together power 1 per station */
+    int w;                     /* c32 [rows][D] */
+    int candidate;             /* c32 [rows][N] at the antennas, sqrt(W), rows of the problem */
+    /* start */
+    int gram, column, bad; /* c64 [L][U][U], [U][U], int [L] */
+    /* layers: float or c32 */
+    int y, G, e, scaled, pair_weight, user, f, e_out, echo_B, sensing_out, information, inverse;
+    int direction, gradient, factor, station, x, x_station, hidden1, hidden2, out, pool, term;
+    /* check: sized for float64 */
+    int vector, turn, rho, rank, g, cross, scratch, projection, sinr, rate;
+    int fast_bytes, slow_bytes;
+} beam_gpu_work_at;
+
+typedef struct beam_gpu_plan {
+    beam_gpu_sizes s;
+    beam_gpu_cluster_at cluster;
+    beam_gpu_request_at request;
+    beam_gpu_answer_at answer;
+    beam_gpu_layer_at layer;
+    beam_gpu_work_at work;
+} beam_gpu_plan;
+
+/* One problem as the functions see it. */
+typedef struct beam_gpu_problem {
+    const beam_gpu_plan *plan;
+    const unsigned char *cluster, *request;
+    unsigned char *answer;
+    unsigned char *fast, *slow;
+    const float *weights; /* [layers][layer.count] */
+} beam_gpu_problem;
+
+BEAM_HD void *beam_gpu_work(const beam_gpu_problem *p, int at)
+{
+    return at >= 0 ? p->fast + at : p->slow + ~at;
+}
+#define BEAM_WORK(p, type, name) ((type *)beam_gpu_work(p, (p)->plan->work.name))
+#define BEAM_CLUSTER(p, type, name)                                                                \
+    ((const type *)(const void *)((p)->cluster + (p)->plan->cluster.name))
+
+BEAM_HD const beam_gpu_request_head *beam_gpu_head(const beam_gpu_problem *p)
+{
+    return (const beam_gpu_request_head *)(const void *)p->request;
+}
+BEAM_HD const beam_c32 *beam_gpu_channel(const beam_gpu_problem *p, int l, int u)
+{
+    const beam_gpu_sizes *s = &p->plan->s;
+    const int *order = BEAM_CLUSTER(p, int, order);
+    return (const beam_c32 *)(const void *)(p->request + p->plan->request.channel) +
+           (l * s->U + order[u]) * s->N;
+}
+
+#endif
