@@ -394,11 +394,24 @@ static void tell_to_end(worker *self)
     signal_fd(self->wake_fd);
 }
 
+/* What was demoted is waited for now. Without the right to rise it ends when the machine is idle.
+ */
+static void promote(pthread_t thread)
+{
+    const struct sched_param none = {.sched_priority = 0};
+    (void)pthread_setschedparam(thread, SCHED_OTHER, &none);
+}
+
 unsigned beamd_pool_join(beamd_pool *self, unsigned limit_ms)
 {
     const uint64_t until_ns = beamd_clock_ns() + (uint64_t)limit_ms * 1000000u;
     for (unsigned w = 0; w < self->count; w++) {
         tell_to_end(self->workers[w]);
+    }
+    for (unsigned n = 0; n < BEAMD_POOL_LOST_MAX; n++) {
+        if (self->lost[n] && self->lost[n]->started) {
+            promote(self->lost[n]->thread);
+        }
     }
     for (;;) {
         unsigned left = 0;
