@@ -14,11 +14,8 @@
 static const char *const settings[] = {"workers = 1", "state_ms = 100", "log_level = warning",
                                        NULL};
 
-static const traffic_options options = {.clusters = 4,
-                                        .rate_hz = 50,
-                                        .deadline_us = 100000,
-                                        .check_every = 3,
-                                        .answer_ms = 20000};
+static const traffic_options options = {
+    .clusters = 4, .rate_hz = 50, .deadline_us = 100000, .check_every = 3, .answer_ms = 20000};
 
 static void the_first_answer_after_a_kill_is_warm(void **state)
 {

