@@ -1,0 +1,16 @@
+# The worker process of a GPU, without one: the memory shared with it, its life, every way to lose it.
+find_package(Threads REQUIRED)
+if(TARGET beamdgpu)
+  beam_add_test(test_gpu_ring SOURCES unit/test_gpu_ring.c LIBS beamring Threads::Threads LABELS unit)
+  target_compile_definitions(test_gpu_ring PRIVATE _GNU_SOURCE)
+  beam_add_test(test_gpu_batch SOURCES unit/test_gpu_batch.c unit/batch_bench.c unit/batch_case.c common/untrained.c
+                common/model.c ${CMAKE_SOURCE_DIR}/gpu/worker/backend_host.c LIBS beamdgpu beamgworker LABELS unit)
+  target_compile_definitions(test_gpu_batch PRIVATE _GNU_SOURCE)
+  if(TARGET beamd-gpu-test)
+    beam_add_test(test_gpu_link SOURCES fault/test_gpu_link.c fault/gpu_link_case.c common/model.c
+                  LIBS beamdgpu LABELS fault TIMEOUT 300)
+    target_compile_definitions(test_gpu_link PRIVATE BEAM_GPU_WORKER="$<TARGET_FILE:beamd-gpu-test>"
+                                                     BEAM_GPU_PROGRAM="$<TARGET_FILE:beamd-gpu>")
+    add_dependencies(test_gpu_link beamd-gpu-test beamd-gpu)
+  endif()
+endif()
