@@ -77,6 +77,7 @@ bool load_result_whole(const load_result *self, load_error *err)
         {self->unexpected, "answers came to requests that were not sent"},
         {self->unreadable, "answers could not be read"},
         {self->target_errors, "target updates were refused"},
+        {self->unmarked_late, "answers were late and did not say so"},
     };
     for (size_t k = 0; k < sizeof promises / sizeof promises[0]; k++) {
         if (promises[k].count > 0) {
