@@ -64,7 +64,7 @@ void case_load(link_case *c, uint64_t period_ns, uint64_t lost_after_ns, uint64_
  */
 void case_reference(const link_case *c, int model, double merit[CASE_PROBLEMS],
                     beam_design *design[CASE_PROBLEMS]);
-/* Of one batch: its beams. Ends the test unless it is answered. */
+/* Of one batch: its beams. Waits for a worker and a slot; ends the test unless it is answered. */
 void case_ask(link_case *c, double merit[CASE_PROBLEMS], beam_design *design[CASE_PROBLEMS]);
 
 #endif
