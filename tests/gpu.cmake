@@ -1,7 +1,20 @@
 # The device functions on the CPU: a team of one lane, and 32 emulated ones.
 if(TARGET beamgpupack)
-  add_library(beamgputest STATIC gpu/case.c gpu/team32.c)
+  add_library(beamgputest STATIC gpu/case.c gpu/team32.c common/untrained.c)
   target_include_directories(beamgputest PUBLIC ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/engine)
   target_link_libraries(beamgputest PUBLIC beamgpupack beamtest)
   beam_add_test(test_gpu_check SOURCES gpu/test_gpu_check.c LIBS beamgputest LABELS property gpu TIMEOUT 300)
+  # layer by layer against the engine's layers in double
+  beam_add_test(test_gpu_network SOURCES gpu/test_gpu_network.c LIBS beamgputest beamnet64 beammodel
+                LABELS property gpu TIMEOUT 600)
+  target_compile_definitions(test_gpu_network PRIVATE BEAM_NET_F64)
+endif()
+
+# Kernels on a device; skipped, with the reason in its output, where there is none.
+if(TARGET beamgpu)
+  add_executable(beam_gpu_check ${CMAKE_SOURCE_DIR}/gpu/check/beam_gpu_check.c)
+  target_include_directories(beam_gpu_check PRIVATE ${CMAKE_SOURCE_DIR}/engine ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(beam_gpu_check PRIVATE beamgpu beamtest beammodel)
+  add_test(NAME gpu_check COMMAND beam_gpu_check --cases 1000)
+  set_tests_properties(gpu_check PROPERTIES TIMEOUT 600 LABELS gpu SKIP_RETURN_CODE 77)
 endif()

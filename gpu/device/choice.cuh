@@ -246,29 +246,41 @@ BEAM_HD double beam_gpu_try(const beam_team *t, const beam_gpu_problem *p, beam_
     return v.merit;
 }
 
+/* A coarse grid, then golden sections around its best point. One call of beam_gpu_try: it is all
+ * of the worst case, and would be there as often as it is written. */
 BEAM_HD beam_gpu_split beam_gpu_classical_share(const beam_team *t, const beam_gpu_problem *p)
 {
     const double golden = 0.61803398874989484820;
     beam_gpu_split s = {(double)INFINITY, 0};
-    for (int k = 0; k <= 4; k++) {
-        (void)beam_gpu_try(t, p, &s, 0.25 * k);
-    }
-    double low = s.angle > 0.25 ? s.angle - 0.25 : 0, high = s.angle < 0.75 ? s.angle + 0.25 : 1;
-    double a = high - golden * (high - low), b = low + golden * (high - low);
-    double fa = beam_gpu_try(t, p, &s, a), fb = beam_gpu_try(t, p, &s, b);
-    for (int k = 7; k < BEAM_GPU_SPLIT_EVALUATIONS; k++) {
-        if (fa <= fb) {
-            high = b;
-            b = a;
-            fb = fa;
-            a = high - golden * (high - low);
-            fa = beam_gpu_try(t, p, &s, a);
-        } else {
-            low = a;
-            a = b;
-            fa = fb;
+    double low = 0, high = 1, a = 0, b = 0, fa = 0, fb = 0, angle = 0;
+    int at_a = 0;
+    for (int k = 0; k < BEAM_GPU_SPLIT_EVALUATIONS; k++) {
+        const double merit = beam_gpu_try(t, p, &s, angle);
+        if (k < 4) {
+            angle = 0.25 * (k + 1);
+        } else if (k == 4) {
+            low = s.angle > 0.25 ? s.angle - 0.25 : 0;
+            high = s.angle < 0.75 ? s.angle + 0.25 : 1;
+            angle = a = high - golden * (high - low);
             b = low + golden * (high - low);
-            fb = beam_gpu_try(t, p, &s, b);
+        } else if (k == 5) {
+            fa = merit;
+            angle = b;
+        } else {
+            fa = at_a ? merit : fa;
+            fb = at_a ? fb : merit;
+            at_a = fa <= fb;
+            if (at_a) {
+                high = b;
+                b = a;
+                fb = fa;
+                angle = a = high - golden * (high - low);
+            } else {
+                low = a;
+                a = b;
+                fa = fb;
+                angle = b = low + golden * (high - low);
+            }
         }
     }
     return s;
@@ -370,17 +382,18 @@ BEAM_HD void beam_gpu_answer_problem(const beam_team *t, const beam_gpu_problem 
     beam_gpu_reduce(t, p);
     beam_gpu_rzf(t, p);
     const int warm = head->warm && beam_gpu_warm_candidate(t, p);
-    if (head->candidates & 1 << BEAM_GPU_NETWORK) {
-        beam_gpu_run_network(t, p, warm);
-        beam_gpu_consider(t, p, BEAM_GPU_NETWORK);
-    }
-    if (warm && (head->candidates & 1 << BEAM_GPU_WARM)) {
-        (void)beam_gpu_warm_candidate(t, p);
-        beam_gpu_consider(t, p, BEAM_GPU_WARM);
-    }
-    if (head->candidates & 1 << BEAM_GPU_CLASSICAL) {
-        beam_gpu_run_classical(t, p);
-        beam_gpu_consider(t, p, BEAM_GPU_CLASSICAL);
+    for (int which = 0; which < BEAM_GPU_CANDIDATES; which++) { /* one copy of the certificate */
+        if (!(head->candidates & 1 << which) || (which == BEAM_GPU_WARM && !warm)) {
+            continue;
+        }
+        if (which == BEAM_GPU_NETWORK) {
+            beam_gpu_run_network(t, p, warm);
+        } else if (which == BEAM_GPU_WARM) {
+            (void)beam_gpu_warm_candidate(t, p);
+        } else {
+            beam_gpu_run_classical(t, p);
+        }
+        beam_gpu_consider(t, p, which);
     }
 }
 

@@ -317,13 +317,13 @@ BEAM_HD BG(own_scratch) BG(own_scratch_at)(void *memory, int n)
 }
 
 /* The first m eigenvalues are one: in the basis of their space that holds z in a single vector
- * nothing cancels (engine: minimise_tied). */
-BEAM_HD void BG(own_tied)(int m, int n, const BEAM_REAL *rho, const BEAM_CPLX *z,
-                          const BEAM_CPLX *g, BEAM_REAL eps, BEAM_REAL eta, BEAM_REAL *warm,
-                          const BG(own_scratch) * s)
+ * nothing cancels (engine: minimise_tied). Leaves the problem in that basis in s->rho, zt and gt;
+ * returns the squared length of the reflection s->w, 0: none. */
+BEAM_HD BEAM_REAL BG(own_untie)(int m, int n, const BEAM_REAL *rho, const BEAM_CPLX *z,
+                                const BEAM_CPLX *g, const BG(own_scratch) * s)
 {
     BEAM_REAL norm2 = 0;
-    const BEAM_CPLX zero = {0, 0};
+    const BEAM_CPLX zero = {0, 0}, one = {1, 0};
     for (int i = 0; i < n; i++) {
         s->rho[i] = i < m ? rho[0] : rho[i];
         s->zt[i] = s->w[i] = z[i];
@@ -331,20 +331,18 @@ BEAM_HD void BG(own_tied)(int m, int n, const BEAM_REAL *rho, const BEAM_CPLX *z
         norm2 += i < m ? BG(norm2)(z[i]) : 0;
     }
     const BEAM_REAL length = BEAM_SQRT(norm2), first = BEAM_SQRT(BG(norm2)(z[0]));
-    if (length > 0) { /* w = z + phase(z_0) |z| e_0 */
-        const BEAM_CPLX one = {1, 0};
-        BG(add_scaled)(&s->w[0], length, first > 0 ? BG(scale)(1 / first, z[0]) : one);
-        norm2 = 2 * length * (length + first);
-        BG(reflect)(m, s->w, norm2, s->zt);
-        BG(reflect)(m, s->w, norm2, s->gt);
-        for (int i = 1; i < m; i++) {
-            s->zt[i] = zero;
-        }
+    if (!(length > 0)) {
+        return 0;
     }
-    BG(own_range)(n, s->rho, s->zt, s->gt, eps, eta, warm, s->x, s->y, s->v);
-    if (length > 0) {
-        BG(reflect)(m, s->w, norm2, s->x);
+    /* w = z + phase(z_0) |z| e_0 */
+    BG(add_scaled)(&s->w[0], length, first > 0 ? BG(scale)(1 / first, z[0]) : one);
+    norm2 = 2 * length * (length + first);
+    BG(reflect)(m, s->w, norm2, s->zt);
+    BG(reflect)(m, s->w, norm2, s->gt);
+    for (int i = 1; i < m; i++) {
+        s->zt[i] = zero;
     }
+    return norm2;
 }
 
 /* Global minimiser s->x of x^H A x over the ball. n >= 1. */
@@ -367,9 +365,11 @@ BEAM_HD void BG(own_minimise)(int n, const BEAM_REAL *rho, const BEAM_CPLX *z, c
     while (tied < n && rho[0] - rho[tied] <= BEAM_TIE * rho[0]) {
         tied++;
     }
-    if (tied > 1) {
-        BG(own_tied)(tied, n, rho, z, g, eps, eta, warm, s);
-    } else {
-        BG(own_range)(n, rho, z, g, eps, eta, warm, s->x, s->y, s->v);
+    const BEAM_REAL turned = tied > 1 ? BG(own_untie)(tied, n, rho, z, g, s) : 0;
+    BG(own_range)
+    (n, tied > 1 ? s->rho : rho, tied > 1 ? s->zt : z, tied > 1 ? s->gt : g, eps, eta, warm, s->x,
+     s->y, s->v);
+    if (turned > 0) {
+        BG(reflect)(tied, s->w, turned, s->x);
     }
 }

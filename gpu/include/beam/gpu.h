@@ -35,6 +35,7 @@ typedef struct beam_gpu_error {
 typedef struct beam_gpu_options {
     int clusters_max; /* clusters whose constants are kept on the device, >= 1 */
     int slots;        /* batches in flight, 1..BEAM_GPU_SLOTS_MAX */
+    int spin;         /* collect waits busily: a core for less latency */
 } beam_gpu_options;
 enum { BEAM_GPU_SLOTS_MAX = 4 };
 

@@ -1,0 +1,245 @@
+/* Invariants of the rows and the perceptron on them: engine/network/{features,perceptron}.c for a
+ * team. */
+#ifndef BEAM_GPU_FEATURES_CUH
+#define BEAM_GPU_FEATURES_CUH
+
+#include "net.cuh"
+
+/* --- Features (features.c) ---------------------------------------------------------------------
+ */
+
+BEAM_HD float beam_gpu_squash(float x)
+{
+    return x / sqrtf(1 + x * x);
+}
+
+/* Squared lengths and products of every direction of every row, into their places in x. */
+BEAM_HD void beam_gpu_row_products(const beam_team *t, const beam_gpu_net *net)
+{
+    const beam_gpu_sizes *s = net->s;
+    const beam_c32 *w = BEAM_NET_WORK(net, beam_c32, w),
+                   *gradient = BEAM_NET_WORK(net, beam_c32, gradient);
+    float *x = BEAM_NET_WORK(net, float, x);
+    BEAM_EACH(t, at, s->rows * BEAM_GPU_DIRECTIONS)
+    {
+        const int row = at / BEAM_GPU_DIRECTIONS, k = at % BEAM_GPU_DIRECTIONS;
+        const beam_c32 *d = beam_gpu_direction(net, k) + row * s->D;
+        float length2 = 0, with_w = 0, with_g = 0;
+        for (int i = 0; i < s->D; i++) {
+            const beam_c32 a = w[row * s->D + i], g = gradient[row * s->D + i];
+            length2 += beam_gpu32_norm2(d[i]);
+            with_w += a.re * d[i].re + a.im * d[i].im;
+            with_g += g.re * d[i].re + g.im * d[i].im;
+        }
+        float *out = x + row * BEAM_GPU_ROW_INPUTS + BEAM_GPU_ROW_FEATURES + 3 * k;
+        out[0] = length2;
+        out[1] = with_w;
+        out[2] = with_g;
+    }
+    beam_team_sync(t);
+    BEAM_EACH(t, at, s->L * (BEAM_GPU_NORMALISED + 1))
+    {
+        const int l = at % s->L, k = at / s->L;
+        float sum = BEAM_GPU_TINY, inner = 0;
+        for (int row = net->first[l]; row < net->first[l + 1]; row++) {
+            const float *in = x + row * BEAM_GPU_ROW_INPUTS + BEAM_GPU_ROW_FEATURES + 3 * k;
+            sum +=
+                k < BEAM_GPU_NORMALISED ? in[0] : beam_gpu32_row_norm2(s->D, gradient + row * s->D);
+            inner += k < 2 ? in[1] : 0;
+        }
+        beam_gpu_station(net, BEAM_GPU_STATION_UNIT + k)[l] = 1 / sqrtf(sum);
+        if (k < 2) {
+            beam_gpu_station(net, BEAM_GPU_STATION_INNER + k)[l] = inner;
+        }
+    }
+    beam_team_sync(t);
+}
+
+BEAM_HD void beam_gpu_row_features(const beam_gpu_net *net, int row)
+{
+    const beam_gpu_sizes *s = net->s;
+    const int l = beam_gpu_station_of_row(net, row), i = row - net->first[l];
+    const int *user = BEAM_CLUSTER(net->p, int, user_first), u = user[l] + i;
+    const double *weight = BEAM_CLUSTER(net->p, double, weight);
+    float *x = BEAM_NET_WORK(net, float, x) + row * BEAM_GPU_ROW_INPUTS;
+    const float p = BEAM_NET_WORK(net, beam_c32, G)[row * s->n_max + i].re;
+    x[0] = u < user[l + 1] ? 0 : 1;
+    x[1] = 0.2f * logf(p + 1e-4f);
+    for (int f = 2; f < BEAM_GPU_ROW_FEATURES; f++) {
+        x[f] = 0;
+    }
+    if (u >= user[l + 1]) {
+        return;
+    }
+    const float h2 = beam_gpu32_row_norm2(s->D, beam_gpu_vector(net, l, u)),
+                eps2 = beam_gpu_eps2(net, l, u),
+                nominal = beam_gpu_user(net, BEAM_GPU_USER_NOMINAL)[u];
+    double total = 0;
+    for (int k = 0; k < s->U; k++) {
+        total += weight[k];
+    }
+    x[2] = 0.2f * beam_gpu_user(net, BEAM_GPU_USER_RATE)[u];
+    x[3] = total > 0 ? (float)(weight[u] * s->U / total) / 2 : 0;
+    x[4] = 0.1f * log1pf(h2);
+    x[5] = 4 * sqrtf(eps2 / (eps2 + h2 + 1e-12f));
+    x[6] = nominal / (h2 * p + BEAM_GPU_TINY);
+    x[7] = 0.2f * logf(beam_gpu_user(net, BEAM_GPU_USER_NOISE)[u]);
+    x[8] = beam_gpu_user(net, BEAM_GPU_USER_SIGNAL)[u] / (nominal + 1e-3f);
+}
+
+BEAM_HD void beam_gpu_station_features(const beam_gpu_net *net, int l)
+{
+    const beam_gpu_sizes *s = net->s;
+    float *x = BEAM_NET_WORK(net, float, x_station) + l * BEAM_GPU_STATION_INPUTS;
+    x[0] = beam_gpu_station(net, BEAM_GPU_STATION_POWER)[l];
+    x[1] = beam_gpu_squash(beam_gpu_station(net, BEAM_GPU_STATION_INNER)[l]);
+    x[2] = beam_gpu_squash(beam_gpu_station(net, BEAM_GPU_STATION_INNER + 1)[l]);
+    x[3] = (float)(net->first[l + 1] - net->first[l]) / 8;
+    for (int k = 0; k < BEAM_GPU_NORMALISED; k++) {
+        x[4 + k] = -0.14f * logf(beam_gpu_station(net, BEAM_GPU_STATION_UNIT + k)[l]);
+    }
+    x += BEAM_GPU_STATION_FEATURES;
+    x[0] = net->w1;
+    x[1] = net->balance;
+    x[2] = net->f1 / 2;
+    x[3] = beam_gpu_squash(net->loss / 2);
+    x[4] = beam_gpu_squash(5 * (net->w1 * net->f1 - net->w2 * net->loss));
+    x[5] = (float)s->U / 8;
+    x[6] = (float)s->U / (float)s->D;
+    x[7] = (float)s->L / 4;
+}
+
+BEAM_HD void beam_gpu_features(const beam_team *t, const beam_gpu_net *net)
+{
+    const beam_gpu_sizes *s = net->s;
+    float *x = BEAM_NET_WORK(net, float, x);
+    beam_gpu_row_products(t, net);
+    BEAM_EACH(t, at, s->rows * BEAM_GPU_DIRECTIONS)
+    {
+        const int row = at / BEAM_GPU_DIRECTIONS, k = at % BEAM_GPU_DIRECTIONS;
+        const int l = beam_gpu_station_of_row(net, row);
+        const float unit =
+            k < BEAM_GPU_NORMALISED ? beam_gpu_station(net, BEAM_GPU_STATION_UNIT + k)[l] : 1;
+        float *out = x + row * BEAM_GPU_ROW_INPUTS + BEAM_GPU_ROW_FEATURES + 3 * k;
+        out[0] = sqrtf(out[0] * (unit * unit) + 1e-6f);
+        out[1] *= unit;
+        out[2] *= unit * beam_gpu_station(net, BEAM_GPU_STATION_UNIT + BEAM_GPU_NORMALISED)[l];
+    }
+    BEAM_EACH(t, row, s->rows)
+    {
+        beam_gpu_row_features(net, row);
+    }
+    BEAM_EACH(t, l, s->L)
+    {
+        beam_gpu_station_features(net, l);
+    }
+    beam_team_sync(t);
+}
+
+/* --- Perceptron (perceptron.c) -----------------------------------------------------------------
+ */
+
+BEAM_HD float beam_gpu_ramp(float x)
+{
+    return (x + sqrtf(x * x + 1) - 1) / 2;
+}
+
+enum { BEAM_GPU_TILE = 4 };
+
+/* y[row][o] = sum_k x[row][k] W[k][o] + term[term_of_row][o], through the ramp: one output a lane,
+ * BEAM_GPU_TILE rows at a time, so that a weight is read once for them. */
+BEAM_HD void beam_gpu_dense(const beam_team *t, const beam_gpu_net *net, int outputs, int inputs,
+                            const float *weight, const float *x, const float *term, float *y)
+{
+    const int rows = net->s->rows, tiles = (rows + BEAM_GPU_TILE - 1) / BEAM_GPU_TILE;
+    BEAM_EACH(t, at, tiles * outputs)
+    {
+        const int o = at % outputs, begin = at / outputs * BEAM_GPU_TILE;
+        float sum[BEAM_GPU_TILE];
+        int row[BEAM_GPU_TILE];
+        for (int a = 0; a < BEAM_GPU_TILE; a++) { /* the last one again where there are none */
+            row[a] = begin + a < rows ? begin + a : rows - 1;
+            sum[a] = term[beam_gpu_station_of_row(net, row[a]) * outputs + o];
+        }
+        for (int k = 0; k < inputs; k++) {
+            const float w = weight[k * outputs + o];
+            for (int a = 0; a < BEAM_GPU_TILE; a++) {
+                sum[a] += w * x[row[a] * inputs + k];
+            }
+        }
+        for (int a = 0; a < BEAM_GPU_TILE; a++) {
+            if (begin + a < rows) {
+                y[row[a] * outputs + o] = beam_gpu_ramp(sum[a]);
+            }
+        }
+    }
+    beam_team_sync(t);
+}
+
+/* Means of hidden 1 over the rows of every station, then of all: [L + 1][W]. */
+BEAM_HD void beam_gpu_pool(const beam_team *t, const beam_gpu_net *net)
+{
+    const beam_gpu_sizes *s = net->s;
+    const int W = s->width;
+    const float *h = BEAM_NET_WORK(net, float, hidden1);
+    float *pool = BEAM_NET_WORK(net, float, pool);
+    BEAM_EACH(t, at, (s->L + 1) * W)
+    {
+        const int l = at / W, o = at % W;
+        const int from = l < s->L ? net->first[l] : 0, to = l < s->L ? net->first[l + 1] : s->rows;
+        float sum = 0;
+        for (int row = from; row < to; row++) {
+            sum += h[row * W + o];
+        }
+        pool[at] = sum / (float)(to - from);
+    }
+    beam_team_sync(t);
+}
+
+BEAM_HD void beam_gpu_perceptron(const beam_team *t, const beam_gpu_net *net)
+{
+    const beam_gpu_sizes *s = net->s;
+    const beam_gpu_layer_at *at = &net->p->plan->layer;
+    const float *theta = net->layer, *pool = BEAM_NET_WORK(net, float, pool),
+                *station = BEAM_NET_WORK(net, float, x_station);
+    const int W = s->width;
+    float *term = BEAM_NET_WORK(net, float, term), *h1 = BEAM_NET_WORK(net, float, hidden1),
+          *h2 = BEAM_NET_WORK(net, float, hidden2), *out = BEAM_NET_WORK(net, float, out);
+    BEAM_EACH(t, i, s->L * W)
+    {
+        const int l = i / W, o = i % W;
+        float sum = theta[at->b1 + o];
+        for (int k = 0; k < BEAM_GPU_STATION_INPUTS; k++) {
+            sum += theta[at->station1 + k * W + o] * station[l * BEAM_GPU_STATION_INPUTS + k];
+        }
+        term[i] = sum;
+    }
+    beam_team_sync(t);
+    beam_gpu_dense(t, net, W, BEAM_GPU_ROW_INPUTS, theta + at->w1, BEAM_NET_WORK(net, float, x),
+                   term, h1);
+    beam_gpu_pool(t, net);
+    BEAM_EACH(t, i, s->L * W)
+    {
+        const int l = i / W, o = i % W;
+        float sum = theta[at->b2 + o];
+        for (int k = 0; k < W; k++) {
+            sum += theta[at->station2 + k * W + o] * pool[l * W + k];
+            sum += theta[at->all2 + k * W + o] * pool[s->L * W + k];
+        }
+        term[i] = sum;
+    }
+    beam_team_sync(t);
+    beam_gpu_dense(t, net, W, W, theta + at->w2, h1, term, h2);
+    BEAM_EACH(t, i, s->rows * BEAM_GPU_COEFFICIENTS)
+    {
+        const int row = i / BEAM_GPU_COEFFICIENTS, o = i % BEAM_GPU_COEFFICIENTS;
+        float sum = theta[at->b3 + o];
+        for (int k = 0; k < W; k++) {
+            sum += theta[at->w3 + k * BEAM_GPU_COEFFICIENTS + o] * h2[row * W + k];
+        }
+        out[i] = sum;
+    }
+    beam_team_sync(t);
+}
+
+#endif
