@@ -121,7 +121,9 @@ static void overload_is_shed_and_recovered_from(void **state)
     traffic_expect_refusals(t, 1 << BEAMC_REFUSAL_BUSY);
     if (!TEST_SANITIZED) {
         assert_true(n->sent > 2 * 5 * capacity); /* the generator shares the machine */
-        assert_true(most_kib <= 1.01 * least_kib);
+        /* what waits inside libzmq for a generator that has no time to read is bounded by its
+           high-water marks, a thousand messages of at most 2 KiB each way */
+        assert_true(most_kib <= 1.01 * least_kib + 2 * 2000);
     }
     traffic_set_rate(t, fmin(20, 0.2 * capacity / MANY));
     const double over_s = test_now_s();
