@@ -1,0 +1,104 @@
+/* The kernel: a team per problem, everything of it in shared memory, all stages fused. Teams go on
+ * to the next problem until the batch is done. */
+#include "kernels.h"
+
+#include "device/device.cuh"
+
+namespace
+{
+
+/* A problem above this many bytes gets a block of its own. */
+constexpr int warp_bytes_most = 48 << 10;
+constexpr int block_lanes = 128, teams_most = 4;
+
+template <int LANES, int TEAMS>
+__global__ void __launch_bounds__(LANES *TEAMS)
+    answers(const __grid_constant__ beam_gpu_plan plan,
+            const __grid_constant__ beam_gpu_batch_memory memory)
+{
+    extern __shared__ __align__(16) unsigned char shared[];
+    __shared__ double slot[BEAM_TEAM_MAX / BEAM_TEAM_WARP];
+    const int team = static_cast<int>(threadIdx.x) / LANES;
+    const int first = static_cast<int>(blockIdx.x) * TEAMS + team;
+    const int apart = static_cast<int>(gridDim.x) * TEAMS;
+    const int count = memory.head->count;
+    const beam_team t = {static_cast<int>(threadIdx.x) % LANES, LANES, slot};
+    beam_gpu_problem p;
+    p.plan = &plan;
+    p.fast = shared + team * plan.work.fast_bytes;
+    p.slow = memory.slow + static_cast<size_t>(first) * static_cast<size_t>(plan.work.slow_bytes);
+    p.weights = memory.weights + static_cast<size_t>(memory.head->model) * memory.weights_apart;
+    for (int i = first; i < count; i += apart) {
+        p.request =
+            memory.requests + static_cast<size_t>(i) * static_cast<size_t>(plan.request.bytes);
+        p.answer = memory.answers + static_cast<size_t>(i) * static_cast<size_t>(plan.answer.bytes);
+        p.cluster = memory.clusters + static_cast<size_t>(beam_gpu_head(&p)->cluster) *
+                                          static_cast<size_t>(plan.cluster.bytes);
+        beam_gpu_answer_problem(&t, &p);
+        beam_team_sync(&t);
+    }
+}
+
+using kernel = void (*)(beam_gpu_plan, beam_gpu_batch_memory);
+
+kernel kernel_of(const beam_gpu_launch &launch)
+{
+    if (launch.lanes == block_lanes) {
+        return answers<block_lanes, 1>;
+    }
+    return launch.teams == teams_most ? answers<BEAM_TEAM_WARP, teams_most>
+                                      : answers<BEAM_TEAM_WARP, 1>;
+}
+
+} // namespace
+
+int beam_gpu_fast_limit(int shared_optin_bytes)
+{
+    return (shared_optin_bytes - 1024) / 16 * 16; /* static shared memory and the driver's own */
+}
+
+cudaError_t beam_gpu_launch_plan(const beam_gpu_plan *plan, int device, beam_gpu_launch *launch)
+{
+    const int bytes = plan->work.fast_bytes;
+    int optin = 0;
+    cudaError_t error =
+        cudaDeviceGetAttribute(&optin, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    if (error == cudaSuccess) {
+        error = cudaDeviceGetAttribute(&launch->multiprocessors, cudaDevAttrMultiProcessorCount,
+                                       device);
+    }
+    if (error != cudaSuccess) {
+        return error;
+    }
+    launch->lanes = bytes > warp_bytes_most ? block_lanes : BEAM_TEAM_WARP;
+    launch->teams =
+        launch->lanes == BEAM_TEAM_WARP && teams_most * bytes <= beam_gpu_fast_limit(optin)
+            ? teams_most
+            : 1;
+    launch->shared_bytes = launch->teams * bytes;
+    const kernel k = kernel_of(*launch);
+    error =
+        cudaFuncSetAttribute(k, cudaFuncAttributeMaxDynamicSharedMemorySize, launch->shared_bytes);
+    if (error == cudaSuccess) {
+        error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+            &launch->blocks_per_multiprocessor, k, launch->lanes * launch->teams,
+            static_cast<size_t>(launch->shared_bytes));
+    }
+    if (error == cudaSuccess && launch->blocks_per_multiprocessor < 1) {
+        error = cudaErrorInvalidConfiguration;
+    }
+    launch->blocks_max = launch->multiprocessors * launch->blocks_per_multiprocessor;
+    return error;
+}
+
+cudaError_t beam_gpu_launch_answers(const beam_gpu_plan *plan, const beam_gpu_launch *launch,
+                                    const beam_gpu_batch_memory *memory, int most,
+                                    cudaStream_t stream)
+{
+    const int needed = (most + launch->teams - 1) / launch->teams;
+    const int blocks = needed < launch->blocks_max ? needed : launch->blocks_max;
+    kernel_of(*launch)<<<static_cast<unsigned>(blocks),
+                         static_cast<unsigned>(launch->lanes * launch->teams),
+                         static_cast<size_t>(launch->shared_bytes), stream>>>(*plan, *memory);
+    return cudaGetLastError();
+}
