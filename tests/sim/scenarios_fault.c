@@ -81,7 +81,7 @@ const sim_scenario sim_scenarios_fault[] = {
      .clusters = 4,
      .kinds = ONE(SIM_SMALL) | ONE(SIM_WIDE_NAMED),
      .rate_hz = 1,
-     .service = {.full_us = 400, .sigma = 0.1},
+     .service = {.full_us = 150, .sigma = 0.1},
      .spoilt = {.fails = 0.5, .nan = 0.5},
      .faults_in_stress = true,
      .period_s = 300,
