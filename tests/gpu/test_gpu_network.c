@@ -35,7 +35,7 @@ _Static_assert((int)BEAM_GPU_MOMENTUM == (int)BEAM_NET_MOMENTUM &&
  * float32 leaves more: directions of no length are divided by it. */
 static const double layer_bound = 1e-4;
 
-static beam_model *shipped_model(void)
+static beam_model *shipped_model(void **memory)
 {
     size_t size = 0;
     beam_error err = {0};
@@ -45,7 +45,8 @@ static beam_model *shipped_model(void)
     assert_non_null(bytes);
     test_must(beam_model_inspect(bytes, size, &info, &err), &err, "inspect");
     const size_t need = beam_model_memsize(&info);
-    test_must(beam_model_load(&model, bytes, size, test_memory(need), need, &err), &err, "model");
+    *memory = test_memory(need);
+    test_must(beam_model_load(&model, bytes, size, *memory, need, &err), &err, "model");
     return model;
 }
 
@@ -358,7 +359,8 @@ static void lane_orders(void **state)
 
 int main(void)
 {
-    beam_model *model = shipped_model();
+    void *memory = NULL;
+    beam_model *model = shipped_model(&memory);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(one_and_all_layers, model),
         cmocka_unit_test_prestate(answers, model),
@@ -366,5 +368,7 @@ int main(void)
         cmocka_unit_test_prestate(warm_answers, model),
         cmocka_unit_test_prestate(lane_orders, model),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    free(memory);
+    return failed;
 }
