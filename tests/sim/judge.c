@@ -77,6 +77,7 @@ static void note_csi(sim *s, const sim_record *r)
     }
     m->csi_sequence = r->sequence;
     m->any_csi = true;
+    m->any_users = m->any_users || r->type != BEAM_WIRE_USERS_LEAVE;
     m->ring[m->ring_count % SIM_RING].sequence = r->sequence;
     m->ring[m->ring_count++ % SIM_RING].mask = r->mask;
 }
@@ -234,14 +235,16 @@ static void judge_error(sim *s, const sim_agent *a, const sim_record *r, const B
         break;
     case BEAMD__ERROR_CODE__ERROR_NOT_READY:
         right = !m->has_targets || r->type == BEAM_WIRE_FRONT_REQUEST ||
-                (r->type == BEAM_WIRE_USERS_LEAVE && m->ring_count <= 1);
+                (r->type == BEAM_WIRE_USERS_LEAVE && !m->any_users);
         s->judge.seen |= SEEN_NOT_READY;
         break;
     case BEAMD__ERROR_CODE__ERROR_DRAINING:
         right = s->draining;
         s->judge.seen |= SEEN_DRAINING;
         break;
-    case BEAMD__ERROR_CODE__ERROR_BUSY:
+    case BEAMD__ERROR_CODE__ERROR_BUSY: /* the queue is full, or there is nothing by the end */
+        right = !is_csi(r->type) || s->now_ns > r->deadline_ns ||
+                waiting_of(s, a->index) > BEAMD_PENDING_MAX;
         s->judge.seen |= SEEN_BUSY;
         break;
     case BEAMD__ERROR_CODE__ERROR_LIMIT:

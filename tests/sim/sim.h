@@ -199,6 +199,7 @@ extern const unsigned sim_scenarios_load_count, sim_scenarios_fault_count;
 /* --- controller.c --- */
 typedef struct sim_mirror { /* what the daemon must know of a cluster, from its replies alone */
     bool registered, has_targets, any_csi, any_target;
+    bool any_users; /* an update that was no leave */
     uint64_t incarnation;
     uint64_t csi_sequence, target_sequence;
     struct {
