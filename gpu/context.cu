@@ -225,6 +225,9 @@ beam_gpu_code check_request(const beam_gpu *g, const beam_gpu_request *r, int i,
     if (!(r->tradeoff >= 0 && r->tradeoff <= 1)) {
         return fail(err, BEAM_GPU_E_INVALID, "requests[%d].tradeoff: outside [0, 1]", i);
     }
+    if (r->refine != 0) {
+        return fail(err, BEAM_GPU_E_INVALID, "requests[%d].refine: not built", i);
+    }
     if (r->layers < 0 || r->layers > g->layers || r->candidates < 0 || r->candidates > 7) {
         return fail(err, BEAM_GPU_E_INVALID, "requests[%d]: layers or candidates out of range", i);
     }
@@ -258,6 +261,7 @@ void unpack(const beam_gpu *g, const unsigned char *from, beam_gpu_answer *to)
     to->classical_merit = head.candidate_merit[BEAM_GPU_CLASSICAL];
     to->classical_share = head.share;
     to->search_merit = head.search_merit;
+    to->refined = to->evaluations = 0;
     if (to->out && head.chosen >= 0) {
         beam_gpu_unpack_design(&g->plan, from, to->out);
     }
@@ -305,7 +309,7 @@ beam_gpu_code beam_gpu_create(beam_gpu **out, int device, const beam_gpu_options
         return BEAM_GPU_E_NO_DEVICE;
     }
     if (device < 0 || device >= count || options->clusters_max < 1 || options->slots < 1 ||
-        options->slots > BEAM_GPU_SLOTS_MAX) {
+        options->slots > BEAM_GPU_SLOTS_MAX || options->clusters_max > BEAM_GPU_CLUSTERS_MAX) {
         return fail(err, BEAM_GPU_E_INVALID, "device %d of %d, %d clusters, %d slots", device,
                     count, options->clusters_max, options->slots);
     }
@@ -380,6 +384,15 @@ beam_gpu_code beam_gpu_load_model(beam_gpu *self, int layers, int width, const f
     return BEAM_GPU_OK;
 }
 
+beam_gpu_code beam_gpu_load_mlp(beam_gpu *self, const beam_model_info *info, const float *theta,
+                                beam_gpu_error *err)
+{
+    (void)self;
+    (void)info;
+    (void)theta;
+    return fail(err, BEAM_GPU_E_INVALID, "this library was built without mlp models");
+}
+
 beam_gpu_code beam_gpu_prepare(beam_gpu *self, const beam_dims *dims, int users_per_station,
                                int max_batch, beam_gpu_error *err)
 {
@@ -422,16 +435,23 @@ beam_gpu_code beam_gpu_set_cluster(beam_gpu *self, int index, const beam_scene *
     if (beam_gpu_pack_cluster(&self->plan, scene, sensing, self->cluster_host, &inner)) {
         return fail(err, BEAM_GPU_E_INVALID, "%s: %s", inner.field, inner.text);
     }
-    for (slot &s : self->slots) {
-        if (s.count > 0) {
-            BEAM_CUDA(err, cudaStreamSynchronize(s.stream));
-        }
+    if (beam_gpu_cluster_busy(self, index) > 0) {
+        return fail(err, BEAM_GPU_E_BUSY, "cluster %d: a batch in flight uses it", index);
     }
     const size_t bytes = static_cast<size_t>(self->plan.cluster.bytes);
     BEAM_CUDA(err, cudaMemcpy(self->clusters + static_cast<size_t>(index) * bytes,
                               self->cluster_host, bytes, cudaMemcpyHostToDevice));
     self->known[index] = true;
     return BEAM_GPU_OK;
+}
+
+int beam_gpu_cluster_busy(const beam_gpu *self, int index)
+{
+    int busy = 0;
+    for (const slot &s : self->slots) {
+        busy += s.count > 0 && index >= 0 && index < self->options.clusters_max;
+    }
+    return busy;
 }
 
 beam_gpu_code beam_gpu_submit(beam_gpu *self, int count, const beam_gpu_request *requests,
