@@ -1,0 +1,67 @@
+/* cuBLAS and cuSOLVER, loaded when they are first wanted: only a model of kind mlp and one
+ * measurement need them, and they are larger than everything else together. The libraries are
+ * looked for as the linker does (run path, LD_LIBRARY_PATH, the system's), and stay loaded: they
+ * hold state of the CUDA context. Host, C++. */
+#ifndef BEAM_GPU_CUBLAS_H
+#define BEAM_GPU_CUBLAS_H
+
+#include <cstdio>
+
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+#include <dlfcn.h>
+
+#define BEAM_GPU_TEXT_OF(x) #x
+#define BEAM_GPU_TEXT(x) BEAM_GPU_TEXT_OF(x)
+#define BEAM_GPU_CUBLAS_NAME "libcublas.so." BEAM_GPU_TEXT(CUBLAS_VER_MAJOR)
+
+/* cublas_v2.h maps the names to those of the second interface. */
+struct beam_gpu_cublas {
+    void *library;
+    decltype(&cublasCreate) create;
+    decltype(&cublasDestroy) destroy;
+    decltype(&cublasSetStream) set_stream;
+    decltype(&cublasSetWorkspace) set_workspace;
+    decltype(&cublasSetMathMode) set_math_mode;
+    decltype(&cublasGetStatusString) status_string;
+    decltype(&cublasSgemm) sgemm;
+    decltype(&cublasCgemmStridedBatched) cgemm_strided_batched;
+    decltype(&cublasCgeqrfBatched) cgeqrf_batched;
+    decltype(&cublasCtrsmBatched) ctrsm_batched;
+};
+
+/* A function of a library into *to; false, and a sentence in text, where there is none. */
+template <typename F>
+bool beam_gpu_symbol(void *library, const char *name, F *to, char *text, size_t size)
+{
+    *to = reinterpret_cast<F>(dlsym(library, name));
+    if (!*to) {
+        (void)std::snprintf(text, size, "%s is not in the library: %s", name, dlerror());
+    }
+    return *to != nullptr;
+}
+
+/* False, and a sentence in text, where the library or a function is missing. */
+inline bool beam_gpu_cublas_open(beam_gpu_cublas *c, char *text, size_t size)
+{
+    *c = beam_gpu_cublas();
+    c->library = dlopen(BEAM_GPU_CUBLAS_NAME, RTLD_NOW | RTLD_LOCAL);
+    if (!c->library) {
+        (void)std::snprintf(text, size, "cuBLAS, which an mlp needs: %s", dlerror());
+        return false;
+    }
+#define BEAM_GPU_TAKE(member, name)                                                                \
+    beam_gpu_symbol(c->library, BEAM_GPU_TEXT(name), &c->member, text, size)
+    return BEAM_GPU_TAKE(create, cublasCreate) && BEAM_GPU_TAKE(destroy, cublasDestroy) &&
+           BEAM_GPU_TAKE(set_stream, cublasSetStream) &&
+           BEAM_GPU_TAKE(set_workspace, cublasSetWorkspace) &&
+           BEAM_GPU_TAKE(set_math_mode, cublasSetMathMode) &&
+           BEAM_GPU_TAKE(status_string, cublasGetStatusString) &&
+           BEAM_GPU_TAKE(sgemm, cublasSgemm) &&
+           BEAM_GPU_TAKE(cgemm_strided_batched, cublasCgemmStridedBatched) &&
+           BEAM_GPU_TAKE(cgeqrf_batched, cublasCgeqrfBatched) &&
+           BEAM_GPU_TAKE(ctrsm_batched, cublasCtrsmBatched);
+#undef BEAM_GPU_TAKE
+}
+
+#endif
