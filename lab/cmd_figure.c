@@ -12,6 +12,7 @@
 #include "lab/commands.h"
 #include "lab/figure.h"
 #include "lab/figure5.h"
+#include "lab/output.h"
 #include "lab/parallel.h"
 #include "lab/progress.h"
 
@@ -35,7 +36,7 @@ static int make_folder(const char *folder)
 /* --- Figure 5 --------------------------------------------------------------------------------- */
 
 typedef struct figure5_words {
-    const char *folder, *model, *mlp;
+    const char *folder, *model, *mlp, *lines;
     int seed, clock;
     lab_numbers tradeoffs;
 } figure5_words;
@@ -62,6 +63,10 @@ static int parse_figure5(int argc, char **argv, lab_figure5_options *o, figure5_
          "of every timed run, of which the shortest counts, default 5"},
         {"paper-iterations", LAB_OPTION_INTEGER, &o->paper_iterations, 1, 1000000, NULL,
          "of method paper at most, default 1600"},
+        {"golden", LAB_OPTION_TEXT, &o->golden, 0, 0, NULL,
+         "folder of the oracle's scenes (tests/golden): those of the paper's size come first"},
+        {"lines", LAB_OPTION_TEXT, &w->lines, 0, 0, NULL,
+         "file for the times as JSON, one object a line; then nothing is drawn"},
         {"clock", LAB_OPTION_CHOICE, &w->clock, 0, 0, "wall|cpu",
          "default wall; cpu where others use the machine too"},
     };
@@ -77,8 +82,19 @@ static int parse_figure5(int argc, char **argv, lab_figure5_options *o, figure5_
     return lab_arguments_parse(&line, argc, argv, &which, &words);
 }
 
+static beam_code write_lines(const lab_figure5 *figure, const char *path, beam_error *err)
+{
+    lab_output output;
+    const beam_code code = lab_output_open(&output, path, err);
+    if (code) {
+        return code;
+    }
+    lab_figure5_write_lines(figure, output.file);
+    return lab_output_commit(&output, err);
+}
+
 /* Computes, prints and writes. */
-static int draw_figure5(const lab_figure5_options *o, const char *folder)
+static int draw_figure5(const lab_figure5_options *o, const char *folder, const char *lines)
 {
     beam_error err;
     lab_figure5 *figure = lab_figure5_compute(o, &err);
@@ -89,7 +105,9 @@ static int draw_figure5(const lab_figure5_options *o, const char *folder)
     }
     int rc = LAB_EXIT_OK;
     lab_figure5_report(figure);
-    if (lab_figure5_write(figure, folder, &err)) {
+    if (lines) {
+        rc = write_lines(figure, lines, &err) ? lab_complain_file(lines, &err) : LAB_EXIT_OK;
+    } else if (lab_figure5_write(figure, folder, &err)) {
         rc = lab_complain_file(folder, &err);
     } else {
         printf("written: %s/figure5.csv, .dat, .gp, .png, .svg\n", folder);
@@ -137,7 +155,7 @@ static int figure5(int argc, char **argv)
         if (o.cpu_clock) {
             lab_clock_use_cpu();
         }
-        rc = draw_figure5(&o, w.folder);
+        rc = draw_figure5(&o, w.folder, w.lines);
     }
     lab_model_destroy(&network);
     lab_model_destroy(&mlp);

@@ -7,6 +7,7 @@
 #include "lab/figure5_internal.h"
 #include "lab/generate.h"
 #include "lab/random.h"
+#include "solver/solver_internal.h"
 
 static const uint64_t domain = UINT64_C(0x666967757265352e); /* "figure5." */
 static const double least_error = 0.05, most_error = 0.2;
@@ -22,23 +23,25 @@ double lab_figure5_scale(const lab_quality_point *reference)
 
 const char *lab_contender_name(lab_contender contender)
 {
-    static const char *const names[LAB_CONTENDERS] = {"paper", "paper-rzf",   "boblrbf", "chained",
-                                                      "mlp",   "equivariant", "refined"};
+    static const char *const names[LAB_CONTENDERS] = {"paper",   "paper-rzf", "boblrbf",
+                                                      "chained", "mlp",       "equivariant",
+                                                      "refined", "gpu",       "gpu-refined"};
     return names[contender];
 }
 
 const char *lab_contender_title(lab_contender contender)
 {
     static const char *const titles[LAB_CONTENDERS] = {
-        "paper",       "paper, from RZF",         "boblrbf", "boblrbf, chained", "mlp",
-        "equivariant", "equivariant + refinement"};
+        "paper",       "paper, from RZF",          "boblrbf",          "boblrbf, chained", "mlp",
+        "equivariant", "equivariant + refinement", "equivariant, GPU", "refined, GPU"};
     return titles[contender];
 }
 
 const char *lab_contender_budget(lab_contender contender)
 {
-    static const char *const words[LAB_CONTENDERS] = {
-        "iterations", "iterations", "iterations", "iterations", "layers", "layers", "steps"};
+    static const char *const words[LAB_CONTENDERS] = {"iterations", "iterations", "iterations",
+                                                      "iterations", "layers",     "layers",
+                                                      "steps",      "layers",     "steps"};
     return words[contender];
 }
 
@@ -58,7 +61,26 @@ lab_figure5_options lab_figure5_options_default(void)
 
 /* --- Set-up ----------------------------------------------------------------------------------- */
 
-static beam_code place_open(lab_figure5_place *p, const lab_figure5_options *o, int index,
+/* The oracle's scenes of the paper's size, with the best that it found. */
+static const struct {
+    const char *name;
+    double error_relative;
+} GOLDEN[] = {
+    {"paper_eps000", 0}, {"paper_eps005", 0.05}, {"paper_eps010", 0.1}, {"paper_eps020", 0.2}};
+enum { GOLDEN_COUNT = sizeof GOLDEN / sizeof GOLDEN[0] };
+
+static beam_code place_read(lab_figure5_place *p, const char *folder, int index, beam_error *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.json", folder, GOLDEN[index].name);
+    p->error_relative = GOLDEN[index].error_relative;
+    p->scene = lab_scene_read(path, err);
+    snprintf(path, sizeof path, "%s/%s.reference.json", folder, GOLDEN[index].name);
+    p->golden = p->scene ? lab_reference_read(path, err) : NULL;
+    return p->golden ? BEAM_OK : err->code;
+}
+
+static beam_code place_draw(lab_figure5_place *p, const lab_figure5_options *o, int index,
                             beam_error *err)
 {
     char name[64];
@@ -73,11 +95,20 @@ static beam_code place_open(lab_figure5_place *p, const lab_figure5_options *o, 
     g.name = name;
     p->error_relative = g.error_relative;
     p->scene = lab_generate_scene(&g, err);
-    if (!p->scene) {
-        return err->code;
+    return p->scene ? BEAM_OK : err->code;
+}
+
+static beam_code place_open(lab_figure5 *self, int index, beam_error *err)
+{
+    const lab_figure5_options *o = &self->options;
+    lab_figure5_place *p = &self->places[index];
+    beam_code code = index < self->golden ? place_read(p, o->golden, index, err)
+                                          : place_draw(p, o, index - self->golden, err);
+    if (code) {
+        return code;
     }
     const beam_scene *scene = &p->scene->scene;
-    beam_code code = lab_solver_create(&p->solver, scene, err);
+    code = lab_solver_create(&p->solver, scene, err);
     code = code ? code : lab_solver_create(&p->strict, scene, err);
     return code ? code
                 : lab_evaluator_create(&p->evaluator, scene, beam_design_sensing_max(&scene->dims),
@@ -96,7 +127,9 @@ static beam_code set_open(lab_figure5_set *s, int scenes, int points, const beam
     s->results = calloc(n, sizeof *s->results);
     s->requests = calloc(n, sizeof *s->requests);
     s->ended = calloc(n, sizeof *s->ended);
-    if (!s->tradeoffs || !s->reference || !s->out || !s->results || !s->requests || !s->ended) {
+    s->asked = calloc(n, sizeof *s->asked);
+    if (!s->asked || !s->tradeoffs || !s->reference || !s->out || !s->results || !s->requests ||
+        !s->ended) {
         return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
     }
     beam_code code = BEAM_OK;
@@ -162,7 +195,7 @@ static beam_code open_all(lab_figure5 *self, beam_error *err)
         return beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
     }
     for (int i = 0; !code && i < o->scenes; i++) {
-        code = place_open(&self->places[i], o, i, err);
+        code = place_open(self, i, err);
     }
     if (code) {
         return code;
@@ -201,6 +234,44 @@ static beam_code series_open(lab_figure5 *self, lab_setting setting, lab_contend
     return series->samples ? BEAM_OK : beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
 }
 
+/* What the device keeps of every scene, once the ideal values are known. */
+static beam_code device_open(lab_figure5 *self, beam_error *err)
+{
+    const int scenes = self->options.scenes;
+    const lab_figure5_device *device = self->options.device;
+    const int alone = self->sets[LAB_ALONE].cases, batch = self->sets[LAB_BATCH].cases;
+    const beam_scene **scene = calloc((size_t)scenes, sizeof *scene);
+    const beam_design **sensing = calloc((size_t)scenes, sizeof *sensing);
+    beam_ideal *ideal = calloc((size_t)scenes, sizeof *ideal);
+    lab_design *rows = calloc((size_t)scenes, sizeof *rows);
+    beam_code code = scene && sensing && ideal && rows
+                         ? BEAM_OK
+                         : beam_fail(err, BEAM_E_LIMIT, NULL, "out of memory");
+    for (int i = 0; !code && i < scenes; i++) {
+        const lab_figure5_place *p = &self->places[i];
+        const beam_solver *solver = p->solver.solver;
+        scene[i] = &p->scene->scene;
+        ideal[i] = p->ideal;
+        code = lab_design_init(&rows[i], &scene[i]->dims, beam_design_sensing_max(&scene[i]->dims),
+                               err);
+        if (!code) {
+            beam_problem_export(&solver->problem, solver->sensing, &rows[i].design);
+            sensing[i] = &rows[i].design;
+        }
+    }
+    code = code ? code
+                : device->open(device->self, scenes, scene, ideal, sensing,
+                               alone > batch ? alone : batch, err);
+    for (int i = 0; rows && i < scenes; i++) {
+        lab_design_clear(&rows[i]);
+    }
+    free(rows);
+    free(scene);
+    free(sensing);
+    free(ideal);
+    return code;
+}
+
 /* --- All of it -------------------------------------------------------------------------------- */
 
 static int steps_of(const lab_figure5 *self)
@@ -230,6 +301,7 @@ static beam_code compute(lab_figure5 *self, beam_error *err)
         code = lab_figure5_solve_reference(self, i, err);
         lab_progress_step(&self->progress);
     }
+    code = !code && self->options.device ? device_open(self, err) : code;
     for (int i = 0; !code && i < LAB_SETTINGS * LAB_CONTENDERS; i++) {
         code = lab_figure5_run(self, (lab_setting)(i / LAB_CONTENDERS),
                                (lab_contender)(i % LAB_CONTENDERS), err);
@@ -246,6 +318,8 @@ lab_figure5 *lab_figure5_compute(const lab_figure5_options *options, beam_error 
         return NULL;
     }
     self->options = *options;
+    self->golden = options->golden ? GOLDEN_COUNT : 0;
+    self->options.scenes += self->golden;
     if (compute(self, err)) {
         lab_figure5_destroy(&self);
     }
@@ -266,6 +340,7 @@ static void set_close(lab_figure5_set *s)
     free(s->out);
     free(s->results);
     free(s->requests);
+    free(s->asked);
     free(s->ended);
 }
 
@@ -280,6 +355,7 @@ void lab_figure5_destroy(lab_figure5 **self)
     }
     for (int i = 0; f->places && i < f->options.scenes; i++) {
         lab_scene_destroy(&f->places[i].scene);
+        lab_reference_destroy(&f->places[i].golden);
         lab_solver_clear(&f->places[i].solver);
         lab_solver_clear(&f->places[i].strict);
         lab_evaluator_clear(&f->places[i].evaluator);

@@ -17,6 +17,8 @@ typedef enum lab_contender {
     LAB_CONTENDER_MLP,
     LAB_CONTENDER_NETWORK, /* equivariant */
     LAB_CONTENDER_REFINED, /* equivariant, then quasi-Newton steps */
+    LAB_CONTENDER_DEVICE,  /* equivariant, on the device of the options */
+    LAB_CONTENDER_DEVICE_REFINED,
     LAB_CONTENDERS
 } lab_contender;
 
@@ -48,7 +50,8 @@ typedef struct lab_figure5_set {
     lab_design *out;
     beam_result *results;
     beam_network_request *requests;
-    bool *ended; /* more budget would change nothing */
+    lab_figure5_request *asked; /* of the device */
+    bool *ended;                /* more budget would change nothing */
 } lab_figure5_set;
 
 typedef struct lab_figure5_place {
@@ -58,10 +61,12 @@ typedef struct lab_figure5_place {
     lab_solver solver; /* timed */
     lab_solver strict; /* run to convergence, for the reference */
     lab_evaluator evaluator;
+    lab_reference *golden; /* NULL: a random scene */
 } lab_figure5_place;
 
 struct lab_figure5 {
     lab_figure5_options options;
+    int golden;                /* scenes before the random ones; options.scenes counts both */
     lab_figure5_place *places; /* [scenes] */
     lab_figure5_set sets[LAB_SETTINGS];
     lab_paper paper;            /* any of the scenes: they have one size */

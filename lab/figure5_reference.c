@@ -61,6 +61,20 @@ typedef struct front {
     beam_result results[FRONT];
 } front;
 
+/* The best of the oracle's front at this preference. */
+static void read_golden(const lab_figure5_place *place, beam_preference u,
+                        lab_quality_point *reference)
+{
+    for (int k = 0; k < place->golden->count; k++) {
+        const double wsr = place->golden->front[k][0], crlb = place->golden->front[k][1];
+        const double merit = beam_merit(&place->ideal, u, beam_loss_rate(&place->ideal, wsr),
+                                        beam_loss_sensing(&place->ideal, true, crlb));
+        if (merit < reference->merit) {
+            *reference = (lab_quality_point){merit, wsr, crlb};
+        }
+    }
+}
+
 /* Cold, and from the designs of the front that are best at this preference. */
 static beam_code solve_case(lab_figure5 *self, lab_figure5_set *set, int index, const front *f,
                             beam_error *err)
@@ -68,6 +82,9 @@ static beam_code solve_case(lab_figure5 *self, lab_figure5_set *set, int index, 
     const lab_figure5_place *place = &self->places[index / set->points];
     const beam_preference u = beam_preference_from_tradeoff(set->tradeoffs[index % set->points]);
     bool used[FRONT] = {false};
+    if (place->golden) {
+        read_golden(place, u, &set->reference[index]);
+    }
     beam_code code = strict_solve(self, set, index, NULL, err);
     for (int n = 0; !code && n < FRONT_STARTS; n++) {
         int best = -1;
@@ -103,6 +120,10 @@ static beam_code solve_front(lab_figure5_place *place, front *f, beam_error *err
                 : beam_solver_front(place->strict.solver, FRONT, false, f->tradeoffs, f->views,
                                     f->results, NULL, NULL, err);
     place->ideal = beam_solver_ideal(place->strict.solver);
+    if (!code && place->golden) { /* the oracle's ends, and its front is a reference too */
+        place->ideal = (beam_ideal){place->golden->wsr_ideal_bps_hz, place->golden->crlb_min_m2};
+        code = beam_solver_set_ideal(place->strict.solver, &place->ideal, err);
+    }
     /* the least-CRLB rows belong to geometry and budgets: every timed run finds them made */
     code = code ? code : beam_solver_compute_sensing_end(place->solver.solver, err);
     return code ? code : beam_solver_set_ideal(place->solver.solver, &place->ideal, err);

@@ -232,11 +232,16 @@ static void put_head(const lab_figure5 *self, double *scratch)
     printf("%s\n%s, %s time\n", o->command, machine, o->cpu_clock ? "processor" : "wall");
     put_model(o->network, "model");
     put_model(o->mlp, "mlp");
+    if (self->golden > 0) {
+        printf(
+            "%d golden scenes first, with the oracle's ends; their reference includes its front\n",
+            self->golden);
+    }
     if (isnan(o->error_relative)) {
-        printf("%d scenes of the paper's size, eps_rel 0.05 to 0.2, seed %llu\n", o->scenes,
-               (unsigned long long)o->seed);
+        printf("%d scenes of the paper's size, eps_rel 0.05 to 0.2, seed %llu\n",
+               o->scenes - self->golden, (unsigned long long)o->seed);
     } else {
-        printf("%d scenes of the paper's size, eps_rel %g, seed %llu\n", o->scenes,
+        printf("%d scenes of the paper's size, eps_rel %g, seed %llu\n", o->scenes - self->golden,
                o->error_relative, (unsigned long long)o->seed);
     }
     for (int i = 0; i < alone->cases; i++) {
@@ -249,6 +254,47 @@ static void put_head(const lab_figure5 *self, double *scratch)
            "most p/100 max(it, %g) above it\n",
            o->repeats, merit.median, merit.first, merit.third,
            lab_figure5_scale(&(lab_quality_point){0, 0, 0}));
+}
+
+static void put_number(FILE *f, const char *name, double value)
+{
+    fprintf(f, isfinite(value) ? ",\"%s\":%.6g" : ",\"%s\":null", name, value);
+}
+
+static void put_line(const lab_figure5 *self, FILE *f, lab_setting setting, const level *l, int c)
+{
+    const lab_figure5_set *set = &self->sets[setting];
+    double *us = self->scratch;
+    int reached = 0;
+    for (int i = 0; i < set->cases; i++) {
+        us[i] = time_to(set, l, c, i);
+        reached += isfinite(us[i]);
+    }
+    lab_sort(us, set->cases);
+    fprintf(
+        f,
+        "{\"stage\":\"merit\",\"setting\":\"%s\",\"method\":\"%s\",\"goal\":\"%s\",\"cases\":%d,"
+        "\"reached\":%d",
+        setting == LAB_ALONE ? "alone" : "batch", lab_contender_name((lab_contender)c), l->text,
+        set->cases, reached);
+    put_number(f, "median_us", rank(us, set->cases, 0.5));
+    put_number(f, "p90_us", rank(us, set->cases, 0.9));
+    put_number(f, "p99_us", rank(us, set->cases, 0.99));
+    put_number(f, "median_us_of_reached", rank(us, reached, 0.5));
+    fputs("}\n", f);
+}
+
+void lab_figure5_write_lines(const lab_figure5 *self, FILE *file)
+{
+    for (int s = 0; s < LAB_SETTINGS; s++) {
+        for (int i = 0; i < LEVEL_COUNT; i++) {
+            for (int c = 0; c < LAB_CONTENDERS; c++) {
+                if (self->sets[s].series[c].count > 0) {
+                    put_line(self, file, (lab_setting)s, &LEVELS[i], c);
+                }
+            }
+        }
+    }
 }
 
 void lab_figure5_report(const lab_figure5 *self)

@@ -29,14 +29,23 @@ static int layers_of(const lab_model *model)
     return beam_model_info_of(model->model)->layers;
 }
 
+static bool is_device(lab_contender c)
+{
+    return c == LAB_CONTENDER_DEVICE || c == LAB_CONTENDER_DEVICE_REFINED;
+}
+
 beam_code lab_figure5_budgets(const lab_figure5 *self, lab_setting setting, lab_contender contender,
                               int **budgets, int *count, beam_error *err)
 {
     const lab_figure5_options *o = &self->options;
-    const int layers = contender == LAB_CONTENDER_NETWORK         ? layers_of(o->network)
+    const int layers = contender == LAB_CONTENDER_NETWORK || contender == LAB_CONTENDER_DEVICE
+                           ? layers_of(o->network)
                        : contender == LAB_CONTENDER_MLP && o->mlp ? layers_of(o->mlp)
                                                                   : 0;
     *count = 0;
+    if (is_device(contender) && !o->device) {
+        return BEAM_OK;
+    }
     if ((contender == LAB_CONTENDER_MLP && !o->mlp) ||
         (contender == LAB_CONTENDER_CHAIN && setting == LAB_ALONE)) {
         return BEAM_OK;
@@ -51,11 +60,13 @@ beam_code lab_figure5_budgets(const lab_figure5 *self, lab_setting setting, lab_
         *count = doublings(o->paper_iterations, *budgets);
         break;
     case LAB_CONTENDER_REFINED:
+    case LAB_CONTENDER_DEVICE_REFINED:
         memcpy(*budgets, REFINEMENTS, sizeof REFINEMENTS);
         *count = REFINEMENT_COUNT;
         break;
     case LAB_CONTENDER_MLP:
     case LAB_CONTENDER_NETWORK:
+    case LAB_CONTENDER_DEVICE:
         for (; *count < layers; (*count)++) {
             (*budgets)[*count] = *count + 1;
         }
@@ -166,10 +177,22 @@ static beam_code solve_network(const run *r, beam_error *err)
     return code;
 }
 
+static beam_code solve_device(const run *r, beam_error *err)
+{
+    const lab_figure5_device *device = r->figure->options.device;
+    for (int i = r->first; i < r->first + r->count; i++) {
+        r->set->ended[i] = false;
+    }
+    return device->run(device->self, r->count, r->set->asked + r->first, err);
+}
+
 /* What is in the clock. */
 static beam_code perform(const run *r, beam_error *err)
 {
     beam_code code = BEAM_OK;
+    if (is_device(r->contender)) {
+        return solve_device(r, err);
+    }
     for (int i = r->first; !code && i < r->first + r->count; i++) {
         if (i == r->first || i % r->set->points == 0) {
             code = load(r, i, err);
@@ -185,7 +208,8 @@ static beam_code perform(const run *r, beam_error *err)
 
 static void prepare(const run *r)
 {
-    const bool refined = r->contender == LAB_CONTENDER_REFINED;
+    const bool refined =
+        r->contender == LAB_CONTENDER_REFINED || r->contender == LAB_CONTENDER_DEVICE_REFINED;
     for (int i = r->first; i < r->first + r->count; i++) {
         lab_figure5_place *place = place_of(r, i);
         beam_solver_options options = beam_solver_options_default();
@@ -201,6 +225,11 @@ static void prepare(const run *r)
                                    .refine = refined ? r->budget : 0,
                                    .out = &r->set->out[i].design,
                                    .result = &r->set->results[i]};
+        r->set->asked[i] = (lab_figure5_request){.scene = i / r->set->points,
+                                                 .tradeoff = r->set->tradeoffs[i % r->set->points],
+                                                 .layers = refined ? 0 : r->budget,
+                                                 .refine = refined ? r->budget : 0,
+                                                 .out = &r->set->out[i].design};
     }
 }
 

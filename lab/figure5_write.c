@@ -133,8 +133,9 @@ static const panel PANELS[] = {
 };
 enum { PANEL_COUNT = sizeof PANELS / sizeof PANELS[0] };
 
-static const char *const COLORS[LAB_CONTENDERS] = {"#999999", "#CC79A7", "#D55E00", "#E69F00",
-                                                   "#56B4E9", "#0072B2", "#009E73"};
+static const char *const COLORS[LAB_CONTENDERS] = {"#999999", "#CC79A7", "#D55E00",
+                                                   "#E69F00", "#56B4E9", "#0072B2",
+                                                   "#009E73", "#000000", "#666600"};
 
 static void widen(const lab_figure5_set *set, double *low, double *high)
 {

@@ -7,6 +7,7 @@ if(TARGET beamlab)
   set_tests_properties(figure_models PROPERTIES LABELS "system" TIMEOUT 20 FIXTURES_SETUP figure_models)
   add_test(NAME figure5_contract COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/system/figure5_contract.sh $<TARGET_FILE:beamlab>
                                          ${CMAKE_CURRENT_BINARY_DIR}/figure_equivariant.beamnet
-                                         ${CMAKE_CURRENT_BINARY_DIR}/figure_mlp.beamnet)
-  set_tests_properties(figure5_contract PROPERTIES LABELS "system" TIMEOUT 300 FIXTURES_REQUIRED figure_models)
+                                         ${CMAKE_CURRENT_BINARY_DIR}/figure_mlp.beamnet
+                                         ${CMAKE_CURRENT_SOURCE_DIR}/golden)
+  set_tests_properties(figure5_contract PROPERTIES LABELS "system" TIMEOUT 400 FIXTURES_REQUIRED figure_models)
 endif()

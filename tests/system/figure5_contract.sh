@@ -1,10 +1,11 @@
 #!/bin/sh
 # beamlab figure 5 on one scene: what it refuses, what is in its files, and that they follow from each other.
-#   figure5_contract.sh BEAMLAB EQUIVARIANT_MODEL MLP_MODEL
+#   figure5_contract.sh BEAMLAB EQUIVARIANT_MODEL MLP_MODEL GOLDEN_FOLDER
 set -u
 lab=$1
 model=$2
 mlp=$3
+golden=$4
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -50,6 +51,20 @@ run() {
 run whole --mlp "$mlp"
 run again --mlp "$mlp"
 run bare
+
+# the golden scenes come first, and no answer beats the oracle's front without moving the reference; lines of JSON
+# instead of pictures
+mkdir "$work/golden"
+"$lab" figure 5 --scenes 1 --golden "$golden" --preferences 2 --tradeoff 0.5 --repeats 2 --paper-iterations 6 --clock cpu \
+    --model "$model" --out-dir "$work/golden" --lines "$work/golden/lines" >"$work/golden/stdout" 2>"$work/golden/stderr" ||
+    fail "golden: $(tail -n 1 "$work/golden/stderr")"
+grep -q '^4 golden scenes first' "$work/golden/stdout" || fail "the golden scenes are not mentioned"
+[ ! -e "$work/golden/figure5.csv" ] || fail "--lines also draws"
+for method in paper boblrbf equivariant refined; do
+    grep -q "\"setting\":\"alone\",\"method\":\"$method\",.*5 %.*\"cases\":5," "$work/golden/lines" || fail "no line of $method"
+done
+grep -q '"method":"gpu' "$work/golden/lines" && fail "a device that was not there has a line"
+refuses 'No such file' --model "$model" --golden "$work/absent" --out-dir "$work"
 
 # an absent network is said to be absent, on both streams
 grep -q 'no --mlp FILE' "$work/bare/stderr" || fail "the missing mlp is not mentioned on stderr"
