@@ -1,285 +1,38 @@
-/* The resident context: buffers, one graph per bucket of batch sizes and slot, transfers. */
-#include "beam/gpu.h"
+/* The resident context: models, sizes, clusters, batches. */
+#include "context.h"
 
-#include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
-#include "kernels.h"
 #include "plan.h"
 
-namespace
-{
-
-constexpr int buckets_max = 24;
-
-/* What one batch in flight needs. */
-struct slot {
-    cudaStream_t stream;
-    cudaEvent_t begin, end;
-    unsigned char *in_host, *out_host; /* pinned */
-    unsigned char *in, *out, *slow;
-    cudaGraphExec_t graph[buckets_max];
-    int count; /* requests in flight, 0: free */
-    int model;
-};
-
-} // namespace
-
-struct beam_gpu {
-    int device;
-    beam_gpu_options options;
-    cudaDeviceProp properties;
-    int optin;
-    /* model: two sets, the one in use */
-    int layers, width, model;
-    float *weights;
-    float *weights_host; /* pinned, one set */
-    size_t weights_floats;
-    /* problems */
-    bool prepared;
-    beam_gpu_plan plan;
-    beam_gpu_launch launch;
-    int max_batch, buckets;
-    unsigned char *clusters, *cluster_host;
-    bool *known; /* [clusters_max] set_cluster has been called */
-    slot slots[BEAM_GPU_SLOTS_MAX];
-    float last_ms;
-};
-
-namespace
-{
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-beam_gpu_code
-fail(beam_gpu_error *err, beam_gpu_code code, const char *format, ...)
-{
-    if (err) {
-        va_list args;
-        err->code = code;
-        va_start(args, format);
-        (void)vsnprintf(err->text, sizeof err->text, format, args);
-        va_end(args);
-    }
-    return code;
-}
-
-beam_gpu_code cuda_fail(beam_gpu_error *err, const char *call, cudaError_t error)
+beam_gpu_code beam_gpu_cuda_fail(beam_gpu *g, beam_gpu_error *err, const char *call,
+                                 cudaError_t error)
 {
     const beam_gpu_code code = error == cudaErrorMemoryAllocation ? BEAM_GPU_E_MEMORY
                                : error == cudaErrorNoDevice || error == cudaErrorInsufficientDriver
                                    ? BEAM_GPU_E_NO_DEVICE
                                    : BEAM_GPU_E_DEVICE;
+    g->broken = g->broken || code == BEAM_GPU_E_DEVICE;
     (void)cudaGetLastError();
-    return fail(err, code, "%s: %s (%s)", call, cudaGetErrorString(error), cudaGetErrorName(error));
+    return beam_gpu_fail(err, code, "%s: %s (%s)", call, cudaGetErrorString(error),
+                         cudaGetErrorName(error));
 }
-
-/* Returns from the caller where a CUDA call fails. */
-#define BEAM_CUDA(err, call)                                                                       \
-    do {                                                                                           \
-        const cudaError_t error_ = (call);                                                         \
-        if (error_ != cudaSuccess) {                                                               \
-            return cuda_fail((err), #call, error_);                                                \
-        }                                                                                          \
-    } while (0)
-
-template <typename T> cudaError_t take(T **out, size_t bytes)
-{
-    void *memory = nullptr;
-    const cudaError_t error = cudaMalloc(&memory, bytes > 0 ? bytes : 1);
-    *out = static_cast<T *>(memory);
-    return error;
-}
-template <typename T> cudaError_t take_pinned(T **out, size_t bytes)
-{
-    void *memory = nullptr;
-    const cudaError_t error = cudaMallocHost(&memory, bytes > 0 ? bytes : 1);
-    *out = static_cast<T *>(memory);
-    return error;
-}
-
-int bucket_of(int count)
-{
-    int bucket = 0;
-    while ((1 << bucket) < count) {
-        bucket++;
-    }
-    return bucket;
-}
-
-size_t in_bytes(const beam_gpu *g, int count)
-{
-    return sizeof(beam_gpu_batch_head) +
-           static_cast<size_t>(count) * static_cast<size_t>(g->plan.request.bytes);
-}
-size_t out_bytes(const beam_gpu *g, int count)
-{
-    return static_cast<size_t>(count) * static_cast<size_t>(g->plan.answer.bytes);
-}
-
-void free_slot(slot *s)
-{
-    for (cudaGraphExec_t &graph : s->graph) {
-        if (graph) {
-            (void)cudaGraphExecDestroy(graph);
-        }
-    }
-    (void)cudaFreeHost(s->in_host);
-    (void)cudaFreeHost(s->out_host);
-    (void)cudaFree(s->in);
-    (void)cudaFree(s->out);
-    (void)cudaFree(s->slow);
-    if (s->begin) {
-        (void)cudaEventDestroy(s->begin);
-    }
-    if (s->end) {
-        (void)cudaEventDestroy(s->end);
-    }
-    if (s->stream) {
-        (void)cudaStreamDestroy(s->stream);
-    }
-}
-
-/* Copy in, kernel, copy out, for up to `most` requests. */
-beam_gpu_code capture(beam_gpu *g, slot *s, int bucket, beam_gpu_error *err)
-{
-    const int most = (1 << bucket) < g->max_batch ? 1 << bucket : g->max_batch;
-    beam_gpu_batch_memory memory = {};
-    memory.clusters = g->clusters;
-    memory.weights = g->weights;
-    memory.weights_apart = g->weights_floats;
-    memory.head = reinterpret_cast<const beam_gpu_batch_head *>(s->in);
-    memory.requests = s->in + sizeof(beam_gpu_batch_head);
-    memory.answers = s->out;
-    memory.slow = s->slow;
-    cudaGraph_t graph = nullptr;
-    BEAM_CUDA(err, cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal));
-    const cudaError_t in =
-        cudaMemcpyAsync(s->in, s->in_host, in_bytes(g, most), cudaMemcpyHostToDevice, s->stream);
-    const cudaError_t run = beam_gpu_launch_answers(&g->plan, &g->launch, &memory, most, s->stream);
-    const cudaError_t out =
-        cudaMemcpyAsync(s->out_host, s->out, out_bytes(g, most), cudaMemcpyDeviceToHost, s->stream);
-    const cudaError_t end = cudaStreamEndCapture(s->stream, &graph);
-    for (const cudaError_t error : {in, run, out, end}) {
-        if (error != cudaSuccess) {
-            if (graph) {
-                (void)cudaGraphDestroy(graph);
-            }
-            return cuda_fail(err, "capture of a batch", error);
-        }
-    }
-    const cudaError_t made = cudaGraphInstantiate(&s->graph[bucket], graph, 0);
-    (void)cudaGraphDestroy(graph);
-    BEAM_CUDA(err, made);
-    BEAM_CUDA(err, cudaGraphUpload(s->graph[bucket], s->stream));
-    return BEAM_GPU_OK;
-}
-
-beam_gpu_code prepare_slot(beam_gpu *g, slot *s, beam_gpu_error *err)
-{
-    const size_t teams =
-        static_cast<size_t>(g->launch.blocks_max) * static_cast<size_t>(g->launch.teams);
-    BEAM_CUDA(err, cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking));
-    BEAM_CUDA(err, cudaEventCreate(&s->begin));
-    BEAM_CUDA(err, cudaEventCreate(&s->end));
-    BEAM_CUDA(err, take_pinned(&s->in_host, in_bytes(g, g->max_batch)));
-    BEAM_CUDA(err, take_pinned(&s->out_host, out_bytes(g, g->max_batch)));
-    BEAM_CUDA(err, take(&s->in, in_bytes(g, g->max_batch)));
-    BEAM_CUDA(err, take(&s->out, out_bytes(g, g->max_batch)));
-    BEAM_CUDA(err, take(&s->slow, teams * static_cast<size_t>(g->plan.work.slow_bytes)));
-    std::memset(s->in_host, 0, in_bytes(g, g->max_batch));
-    for (int bucket = 0; bucket < g->buckets; bucket++) {
-        const beam_gpu_code code = capture(g, s, bucket, err);
-        if (code) {
-            return code;
-        }
-    }
-    BEAM_CUDA(err, cudaStreamSynchronize(s->stream));
-    return BEAM_GPU_OK;
-}
-
-/* Every kernel and copy once, with no requests: nothing is loaded later. */
-beam_gpu_code warm_up(beam_gpu *g, slot *s, beam_gpu_error *err)
-{
-    for (int bucket = 0; bucket < g->buckets; bucket++) {
-        BEAM_CUDA(err, cudaGraphLaunch(s->graph[bucket], s->stream));
-    }
-    BEAM_CUDA(err, cudaStreamSynchronize(s->stream));
-    return BEAM_GPU_OK;
-}
-
-beam_gpu_code check_request(const beam_gpu *g, const beam_gpu_request *r, int i,
-                            beam_gpu_error *err)
-{
-    const beam_gpu_sizes *s = &g->plan.s;
-    const beam_dims *d = &r->scene->dims;
-    if (d->stations != s->L || d->antennas != s->N || d->users != s->U || d->targets != s->J) {
-        return fail(err, BEAM_GPU_E_LIMIT, "requests[%d].scene: other sizes than were prepared", i);
-    }
-    if (r->cluster < 0 || r->cluster >= g->options.clusters_max || !g->known[r->cluster]) {
-        return fail(err, BEAM_GPU_E_INVALID, "requests[%d].cluster: %d was not set", i, r->cluster);
-    }
-    if (!(r->tradeoff >= 0 && r->tradeoff <= 1)) {
-        return fail(err, BEAM_GPU_E_INVALID, "requests[%d].tradeoff: outside [0, 1]", i);
-    }
-    if (r->refine != 0) {
-        return fail(err, BEAM_GPU_E_INVALID, "requests[%d].refine: not built", i);
-    }
-    if (r->layers < 0 || r->layers > g->layers || r->candidates < 0 || r->candidates > 7) {
-        return fail(err, BEAM_GPU_E_INVALID, "requests[%d]: layers or candidates out of range", i);
-    }
-    if (r->warm && (r->warm->dims.stations != s->L || r->warm->dims.antennas != s->N ||
-                    r->warm->dims.users != s->U)) {
-        return fail(err, BEAM_GPU_E_LIMIT, "requests[%d].warm: other sizes than were prepared", i);
-    }
-    return BEAM_GPU_OK;
-}
-
-void pack(const beam_gpu *g, const beam_gpu_request *r, unsigned char *to)
-{
-    const int Y = g->layers, half = (Y + 1) / 2;
-    const int layers = r->layers > 0 ? r->layers : r->warm ? half : Y;
-    const int from = r->warm ? Y - layers : 0;
-    beam_gpu_pack_request(&g->plan, r->cluster, r->scene, &r->ideal, r->tradeoff, r->warm, from,
-                          from + layers, r->candidates > 0 ? r->candidates : 7, to);
-}
-
-void unpack(const beam_gpu *g, const unsigned char *from, beam_gpu_answer *to)
-{
-    beam_gpu_answer_head head;
-    std::memcpy(&head, from, sizeof head);
-    to->choice = static_cast<beam_gpu_choice>(head.chosen);
-    to->wsr_worst_case_bps_hz = head.wsr_bps_hz;
-    to->shortfall_bps_hz = head.shortfall_bps_hz;
-    to->crlb_m2 = head.crlb_m2;
-    to->merit = head.merit;
-    to->network_merit = head.candidate_merit[BEAM_GPU_NETWORK];
-    to->warm_merit = head.candidate_merit[BEAM_GPU_WARM];
-    to->classical_merit = head.candidate_merit[BEAM_GPU_CLASSICAL];
-    to->classical_share = head.share;
-    to->search_merit = head.search_merit;
-    to->refined = to->evaluations = 0;
-    if (to->out && head.chosen >= 0) {
-        beam_gpu_unpack_design(&g->plan, from, to->out);
-    }
-}
-
-} // namespace
 
 int beam_gpu_devices(beam_gpu_error *err)
 {
     int count = 0;
     const cudaError_t error = cudaGetDeviceCount(&count);
     if (error != cudaSuccess) {
-        (void)fail(err, BEAM_GPU_E_NO_DEVICE, "no CUDA device: %s", cudaGetErrorString(error));
+        (void)beam_gpu_fail(err, BEAM_GPU_E_NO_DEVICE, "no CUDA device: %s",
+                            cudaGetErrorString(error));
         (void)cudaGetLastError();
         return 0;
     }
     if (count == 0) {
-        (void)fail(err, BEAM_GPU_E_NO_DEVICE, "no CUDA device");
+        (void)beam_gpu_fail(err, BEAM_GPU_E_NO_DEVICE, "no CUDA device");
     }
     return count;
 }
@@ -290,11 +43,23 @@ namespace
 beam_gpu_code open_device(beam_gpu *g, beam_gpu_error *err)
 {
     const unsigned wait = g->options.spin ? cudaDeviceScheduleSpin : cudaDeviceScheduleBlockingSync;
-    BEAM_CUDA(err, cudaInitDevice(g->device, wait, cudaInitDeviceFlagsAreValid));
-    BEAM_CUDA(err, cudaSetDevice(g->device));
-    BEAM_CUDA(err, cudaGetDeviceProperties(&g->properties, g->device));
+    BEAM_CUDA(g, err, cudaInitDevice(g->device, wait, cudaInitDeviceFlagsAreValid));
+    BEAM_CUDA(g, err, cudaSetDevice(g->device));
+    BEAM_CUDA(g, err, cudaGetDeviceProperties(&g->properties, g->device));
     BEAM_CUDA(
-        err, cudaDeviceGetAttribute(&g->optin, cudaDevAttrMaxSharedMemoryPerBlockOptin, g->device));
+        g, err,
+        cudaDeviceGetAttribute(&g->optin, cudaDevAttrMaxSharedMemoryPerBlockOptin, g->device));
+    return BEAM_GPU_OK;
+}
+
+/* At the start of a call: this thread's device, if the object is of any use. */
+beam_gpu_code enter(beam_gpu *g, beam_gpu_error *err)
+{
+    if (g->broken) {
+        return beam_gpu_fail(err, BEAM_GPU_E_DEVICE,
+                             "an earlier call found an error of the device");
+    }
+    BEAM_CUDA(g, err, cudaSetDevice(g->device));
     return BEAM_GPU_OK;
 }
 
@@ -308,20 +73,19 @@ beam_gpu_code beam_gpu_create(beam_gpu **out, int device, const beam_gpu_options
     if (count == 0) {
         return BEAM_GPU_E_NO_DEVICE;
     }
-    if (device < 0 || device >= count || options->clusters_max < 1 || options->slots < 1 ||
-        options->slots > BEAM_GPU_SLOTS_MAX || options->clusters_max > BEAM_GPU_CLUSTERS_MAX) {
-        return fail(err, BEAM_GPU_E_INVALID, "device %d of %d, %d clusters, %d slots", device,
-                    count, options->clusters_max, options->slots);
+    if (device < 0 || device >= count || options->clusters_max < 1 ||
+        options->clusters_max > BEAM_GPU_CLUSTERS_MAX || options->slots < 1 ||
+        options->slots > BEAM_GPU_SLOTS_MAX) {
+        return beam_gpu_fail(err, BEAM_GPU_E_INVALID, "device %d of %d, %d clusters, %d slots",
+                             device, count, options->clusters_max, options->slots);
     }
     beam_gpu *g = new (std::nothrow) beam_gpu();
     if (!g) {
-        return fail(err, BEAM_GPU_E_MEMORY, "no host memory");
+        return beam_gpu_fail(err, BEAM_GPU_E_MEMORY, "no host memory");
     }
     g->device = device;
     g->options = *options;
-    g->known = new (std::nothrow) bool[static_cast<size_t>(options->clusters_max)]();
-    const beam_gpu_code code =
-        g->known ? open_device(g, err) : fail(err, BEAM_GPU_E_MEMORY, "no host memory");
+    const beam_gpu_code code = open_device(g, err);
     if (code) {
         beam_gpu_destroy(g);
         return code;
@@ -335,19 +99,45 @@ void beam_gpu_destroy(beam_gpu *self)
     if (!self) {
         return;
     }
-    for (slot &s : self->slots) {
-        if (s.stream) {
+    (void)cudaSetDevice(self->device);
+    for (beam_gpu_slot &s : self->slots) {
+        if (s.count > 0 && !self->broken) {
             (void)cudaStreamSynchronize(s.stream);
         }
-        free_slot(&s);
     }
+    for (beam_gpu_slot &s : self->slots) {
+        beam_gpu_slot_free(&s);
+    }
+    beam_gpu_uploads_free(&self->uploads);
+#ifdef BEAM_GPU_MLP
+    beam_gpu_mlp_destroy(self->mlp);
+#endif
     (void)cudaFree(self->weights);
     (void)cudaFreeHost(self->weights_host);
     (void)cudaFree(self->clusters);
-    (void)cudaFreeHost(self->cluster_host);
-    delete[] self->known;
+    beam_gpu_batches_free(&self->batches);
+    std::free(self->mlp_theta);
     delete self;
 }
+
+/* --- Models ------------------------------------------------------------------------------------
+ */
+
+namespace
+{
+
+/* Batches of the model before the last one use the set that is to be written. */
+beam_gpu_code free_other_set(beam_gpu *g, beam_gpu_error *err)
+{
+    for (beam_gpu_slot &s : g->slots) {
+        if (s.count > 0 && s.model == 1 - g->model) {
+            BEAM_CUDA(g, err, cudaStreamSynchronize(s.stream));
+        }
+    }
+    return BEAM_GPU_OK;
+}
+
+} // namespace
 
 beam_gpu_code beam_gpu_load_model(beam_gpu *self, int layers, int width, const float *theta,
                                   beam_gpu_error *err)
@@ -355,34 +145,124 @@ beam_gpu_code beam_gpu_load_model(beam_gpu *self, int layers, int width, const f
     beam_gpu_plan plan;
     beam_error inner = {};
     const beam_dims one = {1, 1, 0, 1};
-    if (layers < 1 || width < 1 ||
+    beam_gpu_code code = enter(self, err);
+    if (code) {
+        return code;
+    }
+    if (self->mlp_theta || self->mlp || layers < 1 || width < 1 ||
         (self->weights && (layers != self->layers || width != self->width))) {
-        return fail(err, BEAM_GPU_E_INVALID, "model: %d layers of width %d; %d of %d are loaded",
-                    layers, width, self->layers, self->width);
+        return beam_gpu_fail(err, BEAM_GPU_E_INVALID,
+                             "model: %d layers of width %d; %d of %d are loaded", layers, width,
+                             self->layers, self->width);
     }
     if (beam_gpu_plan_make(&plan, &one, 0, layers, width, 0, &inner)) {
-        return fail(err, BEAM_GPU_E_LIMIT, "model: %s", inner.text);
+        return beam_gpu_fail(err, BEAM_GPU_E_LIMIT, "model: %s", inner.text);
     }
     if (!self->weights) {
         self->layers = layers;
         self->width = width;
         self->weights_floats = static_cast<size_t>(plan.layer.count) * static_cast<size_t>(layers);
-        BEAM_CUDA(err, take(&self->weights, 2 * self->weights_floats * sizeof(float)));
-        BEAM_CUDA(err, take_pinned(&self->weights_host, self->weights_floats * sizeof(float)));
+        BEAM_CUDA(self, err,
+                  beam_gpu_take_pinned(&self->weights_host, self->weights_floats * sizeof(float)));
+        BEAM_CUDA(self, err,
+                  beam_gpu_take(&self->weights, 2 * self->weights_floats * sizeof(float)));
+    }
+    code = free_other_set(self, err);
+    if (code) {
+        return code;
     }
     const int next = 1 - self->model;
-    for (slot &s : self->slots) { /* batches of the model before the last one */
-        if (s.count > 0 && s.model == next) {
-            BEAM_CUDA(err, cudaStreamSynchronize(s.stream));
-        }
-    }
     beam_gpu_pack_weights(&plan, theta, self->weights_host);
-    BEAM_CUDA(err, cudaMemcpy(self->weights + static_cast<size_t>(next) * self->weights_floats,
-                              self->weights_host, self->weights_floats * sizeof(float),
-                              cudaMemcpyHostToDevice));
+    BEAM_CUDA(self, err,
+              cudaMemcpy(self->weights + static_cast<size_t>(next) * self->weights_floats,
+                         self->weights_host, self->weights_floats * sizeof(float),
+                         cudaMemcpyHostToDevice));
     self->model = next;
     return BEAM_GPU_OK;
 }
+
+#ifdef BEAM_GPU_MLP
+
+namespace
+{
+
+bool same_mlp(const beam_model_info *a, const beam_model_info *b)
+{
+    return a->layers == b->layers && a->width == b->width && a->stations == b->stations &&
+           a->antennas == b->antennas && a->users == b->users && a->targets == b->targets &&
+           a->sensing_rows == b->sensing_rows && a->parameters == b->parameters;
+}
+
+/* Says what failed in cuBLAS, which has no CUDA error. */
+beam_gpu_code mlp_fail(beam_gpu *g, beam_gpu_error *err, const char *call, cudaError_t error)
+{
+    const char *trouble = g->mlp ? beam_gpu_mlp_trouble(g->mlp) : "";
+    if (error != cudaErrorUnknown || !trouble[0]) {
+        return beam_gpu_cuda_fail(g, err, call, error);
+    }
+    g->broken = true;
+    return beam_gpu_fail(err, BEAM_GPU_E_DEVICE, "%s: %s", call, trouble);
+}
+
+beam_gpu_code make_mlp(beam_gpu *g, beam_gpu_error *err)
+{
+    cudaError_t error =
+        beam_gpu_mlp_create(&g->mlp, &g->mlp_info, g->batches.max_batch, g->options.slots);
+    if (error != cudaSuccess) {
+        return mlp_fail(g, err, "beam_gpu_mlp_create", error);
+    }
+    error = beam_gpu_mlp_weights(g->mlp, g->model, g->mlp_theta);
+    if (error != cudaSuccess) {
+        return mlp_fail(g, err, "beam_gpu_mlp_weights", error);
+    }
+    std::free(g->mlp_theta);
+    g->mlp_theta = nullptr;
+    return BEAM_GPU_OK;
+}
+
+} // namespace
+
+beam_gpu_code beam_gpu_load_mlp(beam_gpu *self, const beam_model_info *info, const float *theta,
+                                beam_gpu_error *err)
+{
+    beam_gpu_code code = enter(self, err);
+    if (code) {
+        return code;
+    }
+    const bool first = !self->mlp && !self->mlp_theta;
+    if (self->weights || info->kind != BEAM_MODEL_MLP ||
+        (!first && !same_mlp(info, &self->mlp_info))) {
+        return beam_gpu_fail(err, BEAM_GPU_E_INVALID,
+                             "model: not an mlp, or not the kind and sizes that are loaded");
+    }
+    if (self->mlp) {
+        const int next = 1 - self->model;
+        code = free_other_set(self, err);
+        if (code) {
+            return code;
+        }
+        const cudaError_t error = beam_gpu_mlp_weights(self->mlp, next, theta);
+        if (error != cudaSuccess) {
+            return mlp_fail(self, err, "beam_gpu_mlp_weights", error);
+        }
+        self->model = next;
+        return BEAM_GPU_OK;
+    }
+    const size_t bytes = info->parameters * sizeof(float);
+    if (first) {
+        self->mlp_theta = static_cast<float *>(std::malloc(bytes));
+    }
+    if (!self->mlp_theta) {
+        return beam_gpu_fail(err, BEAM_GPU_E_MEMORY, "no host memory");
+    }
+    std::memcpy(self->mlp_theta, theta, bytes);
+    self->mlp_info = *info;
+    self->layers = info->layers;
+    self->width = 0;
+    return BEAM_GPU_OK;
+}
+
+#else
 
 beam_gpu_code beam_gpu_load_mlp(beam_gpu *self, const beam_model_info *info, const float *theta,
                                 beam_gpu_error *err)
@@ -390,124 +270,181 @@ beam_gpu_code beam_gpu_load_mlp(beam_gpu *self, const beam_model_info *info, con
     (void)self;
     (void)info;
     (void)theta;
-    return fail(err, BEAM_GPU_E_INVALID, "this library was built without mlp models");
+    return beam_gpu_fail(err, BEAM_GPU_E_INVALID,
+                         "this library was built without cuBLAS: no mlp models");
 }
 
-beam_gpu_code beam_gpu_prepare(beam_gpu *self, const beam_dims *dims, int users_per_station,
-                               int max_batch, beam_gpu_error *err)
+#endif
+
+/* --- Sizes -------------------------------------------------------------------------------------
+ */
+
+namespace
 {
-    beam_error inner = {};
-    if (self->prepared || !self->weights || max_batch < 1 || max_batch > 1 << (buckets_max - 1)) {
-        return fail(err, BEAM_GPU_E_INVALID, "prepare: once, after load_model, for 1..%d requests",
-                    1 << (buckets_max - 1));
+
+/* An mlp has one size, with as many users at every station. */
+bool serves(const beam_gpu *g, int users, int targets, int users_per_station)
+{
+    const beam_model_info *m = &g->mlp_info;
+    const bool mlp = g->mlp || g->mlp_theta;
+    return !mlp ||
+           (users == m->users && targets == m->targets && users_per_station * m->stations == users);
+}
+
+beam_gpu_code prepare_sizes(beam_gpu *g, const beam_dims *most, int users_per_station,
+                            int max_batch, beam_gpu_error *err)
+{
+    const beam_model_info *m = &g->mlp_info;
+    if (g->mlp_theta && (most->stations != m->stations || most->antennas != m->antennas ||
+                         most->users != m->users || most->targets != m->targets)) {
+        return beam_gpu_fail(err, BEAM_GPU_E_LIMIT,
+                             "the model is for %d stations of %d antennas, %d users, %d targets",
+                             m->stations, m->antennas, m->users, m->targets);
     }
-    if (beam_gpu_plan_make(&self->plan, dims, users_per_station, self->layers, self->width,
-                           beam_gpu_fast_limit(self->optin), &inner)) {
-        return fail(err, BEAM_GPU_E_LIMIT, "%s: %s", inner.field, inner.text);
+    beam_gpu_code code = beam_gpu_batches_init(&g->batches, most, users_per_station, g->layers,
+                                               g->width, g->options.clusters_max, max_batch,
+                                               beam_gpu_fast_limit(g->optin), err);
+    if (code) {
+        return code;
     }
-    BEAM_CUDA(err, beam_gpu_launch_plan(&self->plan, self->device, &self->launch));
-    const size_t cluster = static_cast<size_t>(self->plan.cluster.bytes),
-                 clusters = cluster * static_cast<size_t>(self->options.clusters_max);
-    BEAM_CUDA(err, take(&self->clusters, clusters));
-    BEAM_CUDA(err, cudaMemset(self->clusters, 0, clusters));
-    BEAM_CUDA(err, take_pinned(&self->cluster_host, cluster));
-    self->max_batch = max_batch;
-    self->buckets = bucket_of(max_batch) + 1;
-    for (int i = 0; i < self->options.slots; i++) {
-        beam_gpu_code code = prepare_slot(self, &self->slots[i], err);
-        code = code ? code : warm_up(self, &self->slots[i], err);
-        if (code) {
-            return code;
-        }
+    BEAM_CUDA(g, err, beam_gpu_launch_plan(g->batches.fast_bytes, g->device, &g->launch));
+#ifdef BEAM_GPU_REFINE
+    BEAM_CUDA(g, err, beam_gpu_refine_prepare(&g->launch));
+#endif
+    code = beam_gpu_uploads_prepare(g, err);
+    if (code) {
+        return code;
     }
-    self->prepared = true;
+    const size_t clusters = g->batches.cluster_bytes * static_cast<size_t>(g->options.clusters_max);
+    BEAM_CUDA(g, err, beam_gpu_take(&g->clusters, clusters));
+    BEAM_CUDA(g, err, cudaMemsetAsync(g->clusters, 0, clusters, g->uploads.stream));
     return BEAM_GPU_OK;
 }
+
+} // namespace
+
+beam_gpu_code beam_gpu_prepare(beam_gpu *self, const beam_dims *dims_max, int users_per_station,
+                               int max_batch, beam_gpu_error *err)
+{
+    const int batch_most = 1 << (BEAM_GPU_BUCKETS_MAX - 1);
+    beam_gpu_code code = enter(self, err);
+    if (code) {
+        return code;
+    }
+    if (self->batches.max_batch > 0 || !(self->weights || self->mlp_theta) || max_batch < 1 ||
+        max_batch > batch_most || users_per_station < 0) {
+        return beam_gpu_fail(err, BEAM_GPU_E_INVALID,
+                             "prepare: once, after a model, for 1..%d requests", batch_most);
+    }
+    code = prepare_sizes(self, dims_max, users_per_station, max_batch, err);
+#ifdef BEAM_GPU_MLP
+    if (!code && self->mlp_theta) {
+        code = make_mlp(self, err);
+    }
+#endif
+    while ((1 << self->buckets) < max_batch) {
+        self->buckets++;
+    }
+    self->buckets++;
+    for (int i = 0; !code && i < self->options.slots; i++) {
+        code = beam_gpu_slot_prepare(self, i, err);
+    }
+    if (!code) {
+        BEAM_CUDA(self, err, cudaDeviceSynchronize());
+        self->prepared = true;
+    }
+    return code;
+}
+
+/* --- Clusters and batches ----------------------------------------------------------------------
+ */
 
 beam_gpu_code beam_gpu_set_cluster(beam_gpu *self, int index, const beam_scene *scene,
                                    const beam_design *sensing, beam_gpu_error *err)
 {
-    beam_error inner = {};
-    if (!self->prepared || index < 0 || index >= self->options.clusters_max) {
-        return fail(err, BEAM_GPU_E_INVALID, "cluster %d of %d, or not prepared", index,
-                    self->options.clusters_max);
+    beam_gpu_cluster_note note;
+    unsigned char *cell = nullptr;
+    size_t bytes = 0;
+    beam_gpu_code code = enter(self, err);
+    if (!code && !self->prepared) {
+        code = beam_gpu_fail(err, BEAM_GPU_E_INVALID, "set_cluster: prepare first");
     }
-    if (beam_gpu_pack_cluster(&self->plan, scene, sensing, self->cluster_host, &inner)) {
-        return fail(err, BEAM_GPU_E_INVALID, "%s: %s", inner.field, inner.text);
+    code = code ? code : beam_gpu_uploads_cell(self, &cell, err);
+    code = code ? code
+                : beam_gpu_batches_pack_cluster(&self->batches, index, scene, sensing, cell, &bytes,
+                                                &note, err);
+    if (!code && !serves(self, note.users, note.targets, note.users_per_station)) {
+        code = beam_gpu_fail(err, BEAM_GPU_E_LIMIT,
+                             "%d users, %d targets, %d users at one station: not the model's size",
+                             note.users, note.targets, note.users_per_station);
     }
-    if (beam_gpu_cluster_busy(self, index) > 0) {
-        return fail(err, BEAM_GPU_E_BUSY, "cluster %d: a batch in flight uses it", index);
+    code = code ? code : beam_gpu_uploads_start(self, index, bytes, err);
+    if (!code) {
+        beam_gpu_batches_know(&self->batches, index, &note);
     }
-    const size_t bytes = static_cast<size_t>(self->plan.cluster.bytes);
-    BEAM_CUDA(err, cudaMemcpy(self->clusters + static_cast<size_t>(index) * bytes,
-                              self->cluster_host, bytes, cudaMemcpyHostToDevice));
-    self->known[index] = true;
-    return BEAM_GPU_OK;
+    return code;
 }
 
 int beam_gpu_cluster_busy(const beam_gpu *self, int index)
 {
-    int busy = 0;
-    for (const slot &s : self->slots) {
-        busy += s.count > 0 && index >= 0 && index < self->options.clusters_max;
-    }
-    return busy;
+    return self->prepared && index >= 0 && index < self->options.clusters_max
+               ? self->batches.cluster[index].busy
+               : 0;
 }
 
 beam_gpu_code beam_gpu_submit(beam_gpu *self, int count, const beam_gpu_request *requests,
-                              int *slot_out, beam_gpu_error *err)
+                              int *slot, beam_gpu_error *err)
 {
-    if (!self->prepared || count < 1 || count > self->max_batch) {
-        return fail(err, BEAM_GPU_E_LIMIT, "%d requests; prepared for 1..%d", count,
-                    self->max_batch);
-    }
     int at = 0;
-    while (at < self->options.slots && self->slots[at].count > 0) {
+    beam_gpu_code code = enter(self, err);
+    if (!code && !self->prepared) {
+        code = beam_gpu_fail(err, BEAM_GPU_E_INVALID, "submit: prepare first");
+    }
+    while (!code && at < self->options.slots && self->slots[at].count > 0) {
         at++;
     }
-    if (at == self->options.slots) {
-        return fail(err, BEAM_GPU_E_BUSY, "%d batches are in flight", self->options.slots);
+    if (!code && at == self->options.slots) {
+        code = beam_gpu_fail(err, BEAM_GPU_E_BUSY, "%d batches are in flight", at);
     }
-    for (int i = 0; i < count; i++) {
-        const beam_gpu_code code = check_request(self, &requests[i], i, err);
-        if (code) {
-            return code;
+    code = code ? code : beam_gpu_batches_check(&self->batches, count, requests, err);
+#ifndef BEAM_GPU_REFINE
+    for (int i = 0; !code && i < count; i++) {
+        if (requests[i].refine > 0) {
+            code = beam_gpu_fail(err, BEAM_GPU_E_INVALID, "requests[%d].refine: not built", i);
         }
     }
-    slot *s = &self->slots[at];
-    beam_gpu_batch_head head = {};
-    head.count = count;
-    head.model = self->model;
-    std::memcpy(s->in_host, &head, sizeof head);
-    for (int i = 0; i < count; i++) {
-        pack(self, &requests[i], s->in_host + in_bytes(self, i));
+#endif
+    if (code) {
+        return code;
     }
-    BEAM_CUDA(err, cudaEventRecord(s->begin, s->stream));
-    BEAM_CUDA(err, cudaGraphLaunch(s->graph[bucket_of(count)], s->stream));
-    BEAM_CUDA(err, cudaEventRecord(s->end, s->stream));
-    s->count = count;
-    s->model = self->model;
-    *slot_out = at;
-    return BEAM_GPU_OK;
+    beam_gpu_slot *s = &self->slots[at];
+    const beam_gpu_batch_size size =
+        beam_gpu_batches_pack(&self->batches, count, self->model, requests, s->in_host);
+    code = beam_gpu_slot_start(self, s, &size, err);
+    *slot = code ? *slot : at;
+    return code;
 }
 
-beam_gpu_code beam_gpu_collect(beam_gpu *self, int at, int wait, beam_gpu_answer *answers,
+beam_gpu_code beam_gpu_collect(beam_gpu *self, int slot, int wait, beam_gpu_answer *answers,
                                beam_gpu_error *err)
 {
-    if (at < 0 || at >= self->options.slots || self->slots[at].count == 0) {
-        return fail(err, BEAM_GPU_E_INVALID, "slot %d: no batch in flight", at);
+    const beam_gpu_code code = enter(self, err);
+    if (code) {
+        return code;
     }
-    slot *s = &self->slots[at];
+    if (slot < 0 || slot >= self->options.slots || self->slots[slot].count == 0) {
+        return beam_gpu_fail(err, BEAM_GPU_E_INVALID, "slot %d: no batch in flight", slot);
+    }
+    beam_gpu_slot *s = &self->slots[slot];
     const cudaError_t state = wait ? cudaEventSynchronize(s->end) : cudaEventQuery(s->end);
     if (state == cudaErrorNotReady) {
         (void)cudaGetLastError();
-        return fail(err, BEAM_GPU_E_BUSY, "slot %d: not done", at);
+        return beam_gpu_fail(err, BEAM_GPU_E_BUSY, "slot %d: not done", slot);
     }
-    BEAM_CUDA(err, state);
-    BEAM_CUDA(err, cudaEventElapsedTime(&self->last_ms, s->begin, s->end));
-    for (int i = 0; i < s->count; i++) {
-        unpack(self, s->out_host + out_bytes(self, i), &answers[i]);
-    }
+    BEAM_CUDA(self, err, state);
+    BEAM_CUDA(self, err, cudaEventElapsedTime(&self->last_ms, s->begin, s->end));
+    beam_gpu_batches_unpack(s->in_host, s->out_host, answers);
+    beam_gpu_batches_end(&self->batches, s->in_host);
     s->count = 0;
     return BEAM_GPU_OK;
 }
@@ -516,19 +453,24 @@ beam_gpu_code beam_gpu_info_of(const beam_gpu *self, beam_gpu_info *info, beam_g
 {
     int clock_khz = 0;
     std::memset(info, 0, sizeof *info);
-    BEAM_CUDA(err, cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, self->device));
+    const cudaError_t error =
+        cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, self->device);
+    if (error != cudaSuccess) {
+        return beam_gpu_fail(err, BEAM_GPU_E_DEVICE, "cudaDeviceGetAttribute: %s (%s)",
+                             cudaGetErrorString(error), cudaGetErrorName(error));
+    }
     (void)snprintf(info->device, sizeof info->device, "%s", self->properties.name);
     info->multiprocessors = self->properties.multiProcessorCount;
     info->clock_khz = clock_khz;
     info->compute_major = self->properties.major;
     info->compute_minor = self->properties.minor;
-    info->shared_bytes = self->plan.work.fast_bytes;
-    info->slow_bytes = self->plan.work.slow_bytes;
+    info->shared_bytes = self->batches.fast_bytes;
+    info->slow_bytes = static_cast<int>(self->batches.slow_bytes);
     info->problems_per_multiprocessor = self->launch.blocks_per_multiprocessor * self->launch.teams;
     info->lanes = self->launch.lanes;
-    info->request_bytes = self->plan.request.bytes;
-    info->answer_bytes = self->plan.answer.bytes;
-    info->cluster_bytes = self->plan.cluster.bytes;
+    info->request_bytes = self->batches.largest.request.bytes;
+    info->answer_bytes = self->batches.largest.answer.bytes;
+    info->cluster_bytes = self->batches.largest.cluster.bytes;
     info->last_batch_ms = static_cast<double>(self->last_ms);
     return BEAM_GPU_OK;
 }

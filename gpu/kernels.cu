@@ -13,33 +13,28 @@ constexpr int block_lanes = 128, teams_most = 4;
 
 template <int LANES, int TEAMS>
 __global__ void __launch_bounds__(LANES *TEAMS)
-    answers(const __grid_constant__ beam_gpu_plan plan,
-            const __grid_constant__ beam_gpu_batch_memory memory)
+    answers(const __grid_constant__ beam_gpu_batch_memory memory, int fast_bytes)
 {
     extern __shared__ __align__(16) unsigned char shared[];
     __shared__ double slot[BEAM_TEAM_MAX / BEAM_TEAM_WARP];
+    __shared__ beam_gpu_plan plans[TEAMS];
     const int team = static_cast<int>(threadIdx.x) / LANES;
     const int first = static_cast<int>(blockIdx.x) * TEAMS + team;
     const int apart = static_cast<int>(gridDim.x) * TEAMS;
-    const int count = memory.head->count;
+    const int count = beam_gpu_batch_head_of(&memory)->count;
     const beam_team t = {static_cast<int>(threadIdx.x) % LANES, LANES, slot};
+    beam_gpu_near_plan near = {&plans[team], 0};
     beam_gpu_problem p;
-    p.plan = &plan;
-    p.fast = shared + team * plan.work.fast_bytes;
-    p.slow = memory.slow + static_cast<size_t>(first) * static_cast<size_t>(plan.work.slow_bytes);
-    p.weights = memory.weights + static_cast<size_t>(memory.head->model) * memory.weights_apart;
+    p.fast = shared + team * fast_bytes;
+    p.slow = memory.slow + static_cast<size_t>(first) * memory.slow_apart;
     for (int i = first; i < count; i += apart) {
-        p.request =
-            memory.requests + static_cast<size_t>(i) * static_cast<size_t>(plan.request.bytes);
-        p.answer = memory.answers + static_cast<size_t>(i) * static_cast<size_t>(plan.answer.bytes);
-        p.cluster = memory.clusters + static_cast<size_t>(beam_gpu_head(&p)->cluster) *
-                                          static_cast<size_t>(plan.cluster.bytes);
+        beam_gpu_batch_problem(&t, &memory, i, &near, &p);
         beam_gpu_answer_problem(&t, &p);
         beam_team_sync(&t);
     }
 }
 
-using kernel = void (*)(beam_gpu_plan, beam_gpu_batch_memory);
+using kernel = void (*)(beam_gpu_batch_memory, int);
 
 kernel kernel_of(const beam_gpu_launch &launch)
 {
@@ -54,12 +49,12 @@ kernel kernel_of(const beam_gpu_launch &launch)
 
 int beam_gpu_fast_limit(int shared_optin_bytes)
 {
-    return (shared_optin_bytes - 1024) / 16 * 16; /* static shared memory and the driver's own */
+    const int fixed = static_cast<int>(sizeof(beam_gpu_plan)) + 256; /* what kernels declare */
+    return (shared_optin_bytes - fixed) / 16 * 16;
 }
 
-cudaError_t beam_gpu_launch_plan(const beam_gpu_plan *plan, int device, beam_gpu_launch *launch)
+cudaError_t beam_gpu_launch_plan(int fast_bytes, int device, beam_gpu_launch *launch)
 {
-    const int bytes = plan->work.fast_bytes;
     int optin = 0;
     cudaError_t error =
         cudaDeviceGetAttribute(&optin, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
@@ -70,12 +65,14 @@ cudaError_t beam_gpu_launch_plan(const beam_gpu_plan *plan, int device, beam_gpu
     if (error != cudaSuccess) {
         return error;
     }
-    launch->lanes = bytes > warp_bytes_most ? block_lanes : BEAM_TEAM_WARP;
-    launch->teams =
-        launch->lanes == BEAM_TEAM_WARP && teams_most * bytes <= beam_gpu_fast_limit(optin)
-            ? teams_most
-            : 1;
-    launch->shared_bytes = launch->teams * bytes;
+    const int plan = static_cast<int>(sizeof(beam_gpu_plan));
+    launch->fast_bytes = fast_bytes;
+    launch->lanes = fast_bytes > warp_bytes_most ? block_lanes : BEAM_TEAM_WARP;
+    launch->teams = launch->lanes == BEAM_TEAM_WARP &&
+                            teams_most * (fast_bytes + plan) <= beam_gpu_fast_limit(optin)
+                        ? teams_most
+                        : 1;
+    launch->shared_bytes = launch->teams * fast_bytes;
     const kernel k = kernel_of(*launch);
     error =
         cudaFuncSetAttribute(k, cudaFuncAttributeMaxDynamicSharedMemorySize, launch->shared_bytes);
@@ -91,7 +88,7 @@ cudaError_t beam_gpu_launch_plan(const beam_gpu_plan *plan, int device, beam_gpu
     return error;
 }
 
-cudaError_t beam_gpu_launch_answers(const beam_gpu_plan *plan, const beam_gpu_launch *launch,
+cudaError_t beam_gpu_launch_answers(const beam_gpu_launch *launch,
                                     const beam_gpu_batch_memory *memory, int most,
                                     cudaStream_t stream)
 {
@@ -99,6 +96,7 @@ cudaError_t beam_gpu_launch_answers(const beam_gpu_plan *plan, const beam_gpu_la
     const int blocks = needed < launch->blocks_max ? needed : launch->blocks_max;
     kernel_of(*launch)<<<static_cast<unsigned>(blocks),
                          static_cast<unsigned>(launch->lanes * launch->teams),
-                         static_cast<size_t>(launch->shared_bytes), stream>>>(*plan, *memory);
+                         static_cast<size_t>(launch->shared_bytes), stream>>>(*memory,
+                                                                              launch->fast_bytes);
     return cudaGetLastError();
 }

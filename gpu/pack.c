@@ -111,8 +111,8 @@ static void pack_sensing(const beam_gpu_plan *plan, const beam_problem *p, const
     }
 }
 
-beam_code beam_gpu_pack_cluster(const beam_gpu_plan *plan, const beam_scene *scene,
-                                const beam_design *sensing, void *to, beam_error *err)
+static beam_code check_sizes(const beam_gpu_plan *plan, const beam_scene *scene,
+                             const beam_design *sensing, beam_error *err)
 {
     const beam_gpu_sizes *s = &plan->s;
     const beam_dims *d = &scene->dims;
@@ -124,16 +124,37 @@ beam_code beam_gpu_pack_cluster(const beam_gpu_plan *plan, const beam_scene *sce
         return beam_fail(err, BEAM_E_UNSUPPORTED, "sensing",
                          "only the resolved sensing model is built for the device");
     }
+    return BEAM_OK;
+}
+
+static size_t carve(beam_problem *p, const beam_dims *d, void *memory)
+{
+    beam_arena arena = {memory, 0};
+    beam_problem_carve(p, &arena, d, beam_gpu_sensing_rows(d), false);
+    return (arena.used + 63u) & ~(size_t)63u;
+}
+
+size_t beam_gpu_pack_scratch(const beam_dims *dims)
+{
     beam_problem p;
-    beam_arena arena = {NULL, 0};
-    beam_problem_carve(&p, &arena, d, s->r, false);
-    void *memory = aligned_alloc(64, (arena.used + 63u) & ~(size_t)63u);
-    if (!memory) {
-        return beam_fail(err, BEAM_E_LIMIT, "memory", "%zu bytes are not to be had", arena.used);
+    return carve(&p, dims, NULL);
+}
+
+beam_code beam_gpu_pack_cluster_in(const beam_gpu_plan *plan, const beam_scene *scene,
+                                   const beam_design *sensing, void *scratch, size_t size, void *to,
+                                   beam_error *err)
+{
+    const beam_gpu_sizes *s = &plan->s;
+    beam_problem p;
+    beam_code code = check_sizes(plan, scene, sensing, err);
+    if (!code && beam_gpu_pack_scratch(&scene->dims) > size) {
+        code = beam_fail(err, BEAM_E_LIMIT, "memory", "%zu bytes of scratch are not enough", size);
     }
-    arena = (beam_arena){memory, 0};
-    beam_problem_carve(&p, &arena, d, s->r, false);
-    beam_code code = beam_problem_load(&p, scene, false, err);
+    if (code) {
+        return code;
+    }
+    (void)carve(&p, &scene->dims, scratch);
+    code = beam_problem_load(&p, scene, false, err);
     if (!code && p.cols_max > s->n_max) {
         code = beam_fail(err, BEAM_E_LIMIT, "user_station",
                          "%d users at one station; prepared for %d", p.cols_max - s->r, s->K_max);
@@ -145,7 +166,19 @@ beam_code beam_gpu_pack_cluster(const beam_gpu_plan *plan, const beam_scene *sce
         pack_targets(plan, &p, (unsigned char *)to);
         pack_sensing(plan, &p, sensing, (unsigned char *)to);
     }
-    free(memory);
+    return code;
+}
+
+beam_code beam_gpu_pack_cluster(const beam_gpu_plan *plan, const beam_scene *scene,
+                                const beam_design *sensing, void *to, beam_error *err)
+{
+    const size_t size = beam_gpu_pack_scratch(&scene->dims);
+    void *scratch = aligned_alloc(64, size);
+    if (!scratch) {
+        return beam_fail(err, BEAM_E_LIMIT, "memory", "%zu bytes are not to be had", size);
+    }
+    const beam_code code = beam_gpu_pack_cluster_in(plan, scene, sensing, scratch, size, to, err);
+    free(scratch);
     return code;
 }
 

@@ -25,7 +25,7 @@ static int take(int *used, int bytes)
 }
 
 /* As the engine has them for the resolved model (solver.c: a bound on the rank of the best Q_l). */
-static int sensing_rows(const beam_dims *d)
+int beam_gpu_sensing_rows(const beam_dims *d)
 {
     const int most = beam_design_sensing_max(d);
     int bound = 0;
@@ -159,7 +159,19 @@ static void place_check(beam_gpu_work_at *w, const beam_gpu_sizes *s, space *m)
     w->projection = place(m, s->rows * 2 * s->J * complex64);
 }
 
-/* The three phases share their memory; what is read once per problem comes last. */
+static void place_bound(beam_gpu_work_at *w, const beam_gpu_sizes *s, space *m)
+{
+    const int real = (int)sizeof(float), complex32 = (int)sizeof(beam_c32);
+    w->bound_node = place(m, BEAM_GPU_BOUND_NODES * BEAM_GPU_BOUND_NODE_BYTES);
+    w->bound_cut = place(m, BEAM_GPU_CUTS * s->U * 3 * real);
+    w->bound_cross = place(m, BEAM_GPU_CUTS * s->L * s->U * 2 * real);
+    w->bound_gram = place(m, s->rows * s->n_max * complex32);
+    w->bound_e = place(m, BEAM_GPU_CUTS * s->L * s->U * s->n_max * complex32);
+    w->bound_z = place(m, BEAM_GPU_CUTS * s->L * s->U * s->n_max * complex32);
+    w->bound_y = place(m, s->rows * (s->U + 2 * s->J) * complex32);
+}
+
+/* The phases share their memory; what is read once per problem comes last. */
 static void place_work(beam_gpu_plan *plan, int fast_limit)
 {
     const beam_gpu_sizes *s = &plan->s;
@@ -171,14 +183,16 @@ static void place_work(beam_gpu_plan *plan, int fast_limit)
     w->w = place(&m, s->rows * s->D * complex32);
     w->unit = place(&m, s->U * s->D * complex32);
     most = m;
-    for (int phase = 0; phase < 3; phase++) {
+    for (int phase = 0; phase < 4; phase++) {
         space here = m;
         if (phase == 0) {
             place_start(w, s, &here);
         } else if (phase == 1) {
             place_layers(w, s, &here);
-        } else {
+        } else if (phase == 2) {
             place_check(w, s, &here);
+        } else {
+            place_bound(w, s, &here);
         }
         most.fast = here.fast > most.fast ? here.fast : most.fast;
         most.slow = here.slow > most.slow ? here.slow : most.slow;
@@ -208,7 +222,7 @@ beam_code beam_gpu_plan_make(beam_gpu_plan *plan, const beam_dims *dims, int use
     s->J = dims->targets;
     s->K_max = users_per_station > 0 ? smaller(users_per_station, s->U) : s->U;
     s->D = smaller(s->N, s->U + 2 * s->J);
-    s->r = sensing_rows(dims);
+    s->r = beam_gpu_sensing_rows(dims);
     s->rows = s->U + s->L * s->r;
     s->n_max = s->K_max + s->r;
     s->Q = s->U + 2 * s->J + s->r;

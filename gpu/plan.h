@@ -17,11 +17,20 @@ extern "C" {
 beam_code beam_gpu_plan_make(beam_gpu_plan *plan, const beam_dims *dims, int users_per_station,
                              int layers, int width, int fast_limit, beam_error *err);
 
+/* Sensing rows of a station in problems of these sizes. */
+int beam_gpu_sensing_rows(const beam_dims *dims);
+
 /* What problems of a cluster share, plan->cluster.bytes at `to`, 16-byte aligned. sensing: the
  * least-CRLB rows as a design (beams ignored), at full power. Errors: those of the scene,
  * BEAM_E_UNSUPPORTED for sensing models other than the resolved one, BEAM_E_LIMIT. */
 beam_code beam_gpu_pack_cluster(const beam_gpu_plan *plan, const beam_scene *scene,
                                 const beam_design *sensing, void *to, beam_error *err);
+/* The same without allocating: scratch of `size` bytes, aligned to 64, beam_gpu_pack_scratch of the
+ * scene's sizes or larger ones. */
+beam_code beam_gpu_pack_cluster_in(const beam_gpu_plan *plan, const beam_scene *scene,
+                                   const beam_design *sensing, void *scratch, size_t size, void *to,
+                                   beam_error *err);
+size_t beam_gpu_pack_scratch(const beam_dims *dims);
 
 /* One request, plan->request.bytes at `to`. Channels and warm beams are rounded to float32: what is
  * answered is exact for the rounded channels. from..to_layer: layers to run;

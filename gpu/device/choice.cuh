@@ -167,13 +167,13 @@ BEAM_HD void beam_gpu_compose(const beam_team *t, const beam_gpu_problem *p, dou
     beam_team_sync(t);
 }
 
-/* The warm beams of the request into work.candidate; false where they are not finite. */
-BEAM_HD int beam_gpu_warm_candidate(const beam_team *t, const beam_gpu_problem *p)
+/* Beams in an answer's order into work.candidate; false where they are not finite. */
+BEAM_HD int beam_gpu_given_candidate(const beam_team *t, const beam_gpu_problem *p,
+                                     const beam_c32 *from)
 {
     const beam_gpu_sizes *s = &p->plan->s;
     const int *first = BEAM_CLUSTER(p, int, first), *user = BEAM_CLUSTER(p, int, user_first),
               *order = BEAM_CLUSTER(p, int, order);
-    const beam_c32 *from = (const beam_c32 *)(const void *)(p->request + p->plan->request.warm);
     beam_c32 *to = BEAM_WORK(p, beam_c32, candidate);
     int broken = 0;
     BEAM_EACH(t, k, s->rows * s->N)
@@ -194,6 +194,15 @@ BEAM_HD int beam_gpu_warm_candidate(const beam_team *t, const beam_gpu_problem *
     }
     beam_gpu_fit(t, p);
     return 1;
+}
+
+BEAM_HD const beam_c32 *beam_gpu_warm_beams(const beam_gpu_problem *p)
+{
+    return (const beam_c32 *)(const void *)(p->request + p->plan->request.warm);
+}
+BEAM_HD int beam_gpu_warm_candidate(const beam_team *t, const beam_gpu_problem *p)
+{
+    return beam_gpu_given_candidate(t, p, beam_gpu_warm_beams(p));
 }
 
 /* Its rows in the subspace, where the layers start. */
@@ -341,7 +350,7 @@ BEAM_HD void beam_gpu_clear_answer(const beam_team *t, const beam_gpu_problem *p
             head->candidate_merit[k] = (double)INFINITY;
         }
         head->chosen = -1;
-        head->reserved = 0;
+        head->refined = head->evaluations = head->reserved = 0;
     }
     beam_team_sync(t);
 }
@@ -386,10 +395,13 @@ BEAM_HD void beam_gpu_answer_problem(const beam_team *t, const beam_gpu_problem 
         if (!(head->candidates & 1 << which) || (which == BEAM_GPU_WARM && !warm)) {
             continue;
         }
-        if (which == BEAM_GPU_NETWORK) {
+        if (which == BEAM_GPU_NETWORK && !p->network) {
             beam_gpu_run_network(t, p, warm);
-        } else if (which == BEAM_GPU_WARM) {
-            (void)beam_gpu_warm_candidate(t, p);
+        } else if (which != BEAM_GPU_CLASSICAL) {
+            const beam_c32 *given = which == BEAM_GPU_WARM ? beam_gpu_warm_beams(p) : p->network;
+            if (!beam_gpu_given_candidate(t, p, given)) {
+                continue;
+            }
         } else {
             beam_gpu_run_classical(t, p);
         }

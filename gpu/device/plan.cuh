@@ -1,6 +1,6 @@
 /* Sizes of a kind of problems and where everything of one lies. Made on the host (gpu/plan.c),
- * passed to kernels by value. Byte offsets; those of the workspace count in `fast` memory (shared)
- * when they are not negative, else in `slow` memory (device) at ~offset. */
+ * travels with the batch (batch.cuh). Byte offsets; those of the workspace count in `fast` memory
+ * (shared) when they are not negative, else in `slow` memory (device) at ~offset. */
 #ifndef BEAM_GPU_PLAN_CUH
 #define BEAM_GPU_PLAN_CUH
 
@@ -44,23 +44,26 @@ typedef struct beam_gpu_request_head {
     double start_share;                   /* of the beams, where layers start cold */
     int cluster, warm;                    /* warm: beams are given */
     int from, to;                         /* layers to run */
-    int candidates, reserved;             /* 1 << of those to consider */
+    int candidates;                       /* 1 << of those to consider */
+    int refine;                           /* iterations, 0: none */
 } beam_gpu_request_head;
 
 enum { BEAM_GPU_NETWORK = 0, BEAM_GPU_WARM = 1, BEAM_GPU_CLASSICAL = 2, BEAM_GPU_CANDIDATES = 3 };
+/* Beside the bits of the candidates: the classical share is searched even where a bound rules it
+ * out. */
+enum { BEAM_GPU_SEARCH_ALL = 1 << BEAM_GPU_CANDIDATES };
 
-/* At the start of a batch, before its requests. */
-typedef struct beam_gpu_batch_head {
-    int count; /* requests that follow */
-    int model; /* which of the two sets of weights */
-    int reserved[14];
-} beam_gpu_batch_head;
+/* Cuts of the bound on classical designs, and points of its curve. */
+enum { BEAM_GPU_CUTS = 3, BEAM_GPU_BOUND_NODES = 32, BEAM_GPU_BOUND_NODE_BYTES = 48 };
 
 typedef struct beam_gpu_answer_head {
     double wsr_bps_hz, crlb_m2, shortfall_bps_hz, merit; /* of the beams given, float64 */
     double candidate_merit[BEAM_GPU_CANDIDATES];         /* INFINITY: not finite or not given */
     double share, search_merit; /* of the classical candidate: its share, its float32 merit */
     int chosen;                 /* -1: no candidate is finite */
+    int refined, evaluations;   /* iterations done, evaluations in them */
+    int classical_is_bound;     /* its candidate_merit is a lower bound that rules it out */
+    int classical_evaluations;  /* in the search of its share */
     int reserved;
 } beam_gpu_answer_head;
 
@@ -89,6 +92,8 @@ typedef struct beam_gpu_work_at {
     int direction, gradient, factor, station, x, x_station, hidden1, hidden2, out, pool, term;
     /* check: sized for float64 */
     int vector, turn, rho, rank, g, cross, scratch, projection, sinr, rate;
+    /* bound on the classical designs (bound.cuh) */
+    int bound_y, bound_gram, bound_e, bound_z, bound_cross, bound_cut, bound_node;
     int fast_bytes, slow_bytes;
 } beam_gpu_work_at;
 
@@ -107,7 +112,8 @@ typedef struct beam_gpu_problem {
     const unsigned char *cluster, *request;
     unsigned char *answer;
     unsigned char *fast, *slow;
-    const float *weights; /* [layers][layer.count] */
+    const float *weights;    /* [layers][layer.count] */
+    const beam_c32 *network; /* beams in an answer's order instead of the layers'; NULL: none */
 } beam_gpu_problem;
 
 BEAM_HD void *beam_gpu_work(const beam_gpu_problem *p, int at)

@@ -119,7 +119,7 @@ beam_gpu_code beam_gpu_prepare(beam_gpu *self, const beam_dims *dims_max, int us
  * prepare's; after an error other than of the device the index is as before. */
 beam_gpu_code beam_gpu_set_cluster(beam_gpu *self, int index, const beam_scene *scene,
                                    const beam_design *sensing, beam_gpu_error *err);
-/* Batches in flight that use the index; 0 for an index out of range. */
+/* Requests in flight that use the index; 0 for an index out of range. */
 int beam_gpu_cluster_busy(const beam_gpu *self, int index);
 
 /* Copies the requests to pinned memory and starts them; *slot names the batch. Slots run beside
