@@ -8,13 +8,10 @@ if(TARGET beamgpupack)
   beam_add_test(test_gpu_network SOURCES gpu/test_gpu_network.c LIBS beamgputest beamnet64 beammodel
                 LABELS property gpu TIMEOUT 600)
   target_compile_definitions(test_gpu_network PRIVATE BEAM_NET_F64)
+  beam_add_test(test_gpu_bound SOURCES gpu/test_gpu_bound.c LIBS beamgputest beammodel LABELS property gpu TIMEOUT 300)
+  beam_add_test(test_gpu_mlp SOURCES gpu/test_gpu_mlp.c LIBS beamgputest beamnet64 LABELS property gpu TIMEOUT 300)
+  target_compile_definitions(test_gpu_mlp PRIVATE BEAM_NET_F64)
 endif()
 
-# Kernels on a device; skipped, with the reason in its output, where there is none.
-if(TARGET beamgpu)
-  add_executable(beam_gpu_check ${CMAKE_SOURCE_DIR}/gpu/check/beam_gpu_check.c)
-  target_include_directories(beam_gpu_check PRIVATE ${CMAKE_SOURCE_DIR}/engine ${CMAKE_SOURCE_DIR}/tests)
-  target_link_libraries(beam_gpu_check PRIVATE beamgpu beamtest beammodel)
-  add_test(NAME gpu_check COMMAND beam_gpu_check --cases 1000)
-  set_tests_properties(gpu_check PROPERTIES TIMEOUT 600 LABELS gpu SKIP_RETURN_CODE 77)
-endif()
+# The library on a device (skipped, with the reason in its output, where there is none) and emulated.
+include(${CMAKE_SOURCE_DIR}/gpu/check/check.cmake)

@@ -4,43 +4,14 @@
 #ifndef BEAM_GPU_CHOICE_CUH
 #define BEAM_GPU_CHOICE_CUH
 
+#include "bound.cuh"
 #include "load.cuh"
+#include "merit.cuh"
 #include "network.cuh"
 
 /* Power of what is sent: rounding to float32 stays inside the budget. */
 #define BEAM_GPU_INSIDE (1 - 1e-6)
-/* Times the least CRLB: whether a target counts as located depends on rounding (engine). */
-#define BEAM_GPU_BARELY_LOCATED 1e10
 enum { BEAM_GPU_SPLIT_EVALUATIONS = 12 };
-
-/* Exact numbers of a point. */
-typedef struct beam_gpu_numbers {
-    double wsr, shortfall, crlb, merit; /* merit: INFINITY where it is of no use */
-} beam_gpu_numbers;
-
-BEAM_HD double beam_gpu_merit(const beam_gpu_problem *p, const beam_gpu_numbers *v)
-{
-    const beam_gpu_request_head *head = beam_gpu_head(p);
-    const double least = 1e-3, ideal = head->wsr_ideal_bps_hz, minimum = head->crlb_min_m2;
-    double f1 = 0, f2 = 0, floor = 0;
-    if (ideal != 0) {
-        f1 = (ideal - v->wsr) / (0.5 * ideal);
-    }
-    if (minimum != 0) {
-        f2 = v->crlb < (double)INFINITY ? log(v->crlb / minimum) / 1.3862943611198906188
-                                        : (double)INFINITY;
-    }
-    if (v->shortfall > 0 && ideal > 0) {
-        floor = 1e6 * v->shortfall / ideal;
-    }
-    const double m1 = f1 / (head->u1 > least ? head->u1 : least),
-                 m2 = f2 / (head->u2 > least ? head->u2 : least);
-    const double merit = (m1 > m2 ? m1 : m2) + 1e-3 * (f1 + f2) + floor;
-    if (minimum > 0 && v->crlb > BEAM_GPU_BARELY_LOCATED * minimum) {
-        return (double)INFINITY;
-    }
-    return merit == merit ? merit : (double)INFINITY;
-}
 
 /* Of work.vector in float32, rows of the subspace; destroys it. */
 BEAM_HD beam_gpu_numbers beam_gpu_search_numbers(const beam_team *t, const beam_gpu_problem *p)
@@ -235,12 +206,33 @@ BEAM_HD void beam_gpu_warm_start(const beam_team *t, const beam_gpu_problem *p)
 
 typedef struct beam_gpu_split {
     double best, angle;
+    int evaluations;
 } beam_gpu_split;
 
+/* sin^2(pi angle / 2): its series, to 1e-11, instead of a general sine. */
 BEAM_HD double beam_gpu_share_of(double angle)
 {
-    const double x = sin(1.57079632679489661923 * angle);
-    return angle >= 1 ? 1 : x * x;
+    const double x = 1.57079632679489661923 * angle, x2 = x * x;
+    double sum = -1.0 / 1307674368000.0;
+    if (angle >= 1) {
+        return 1;
+    }
+    sum = sum * x2 + 1.0 / 6227020800.0;
+    sum = sum * x2 - 1.0 / 39916800.0;
+    sum = sum * x2 + 1.0 / 362880.0;
+    sum = sum * x2 - 1.0 / 5040.0;
+    sum = sum * x2 + 1.0 / 120.0;
+    sum = sum * x2 - 1.0 / 6.0;
+    sum = x * (sum * x2 + 1);
+    return sum * sum;
+}
+
+/* Does an interval of angles hold a share that can still win? */
+BEAM_HD int beam_gpu_overlaps(const beam_gpu_alive *alive, double low, double high)
+{
+    const double rounding = 1e-6;
+    return (high >= 1 || beam_gpu_share_of(high) >= alive->low - rounding) &&
+           (low <= 0 || beam_gpu_share_of(low) <= alive->high + rounding);
 }
 
 BEAM_HD double beam_gpu_try(const beam_team *t, const beam_gpu_problem *p, beam_gpu_split *s,
@@ -248,6 +240,7 @@ BEAM_HD double beam_gpu_try(const beam_team *t, const beam_gpu_problem *p, beam_
 {
     beam_gpu_compose(t, p, beam_gpu_share_of(angle), BEAM_WORK(p, beam_c32, vector));
     const beam_gpu_numbers v = beam_gpu_search_numbers(t, p);
+    s->evaluations++;
     if (v.merit < s->best) {
         s->best = v.merit;
         s->angle = angle;
@@ -256,15 +249,26 @@ BEAM_HD double beam_gpu_try(const beam_team *t, const beam_gpu_problem *p, beam_
 }
 
 /* A coarse grid, then golden sections around its best point. One call of beam_gpu_try: it is all
- * of the worst case, and would be there as often as it is written. */
-BEAM_HD beam_gpu_split beam_gpu_classical_share(const beam_team *t, const beam_gpu_problem *p)
+ * of the worst case, and would be there as often as it is written.
+ *
+ * A grid point is left out when neither interval beside it can win: were it the best one, the
+ * golden sections would stay in these two. They end when what is left between them cannot win. So
+ * whatever beats the other candidates in the whole search is found, at the same share. */
+BEAM_HD beam_gpu_split beam_gpu_classical_share(const beam_team *t, const beam_gpu_problem *p,
+                                                const beam_gpu_alive *alive)
 {
     const double golden = 0.61803398874989484820;
-    beam_gpu_split s = {(double)INFINITY, 0};
+    beam_gpu_split s = {(double)INFINITY, 0, 0};
     double low = 0, high = 1, a = 0, b = 0, fa = 0, fb = 0, angle = 0;
     int at_a = 0;
     for (int k = 0; k < BEAM_GPU_SPLIT_EVALUATIONS; k++) {
-        const double merit = beam_gpu_try(t, p, &s, angle);
+        double merit = (double)INFINITY;
+        if (k < 5 ? beam_gpu_overlaps(alive, angle - 0.25, angle + 0.25)
+                  : beam_gpu_overlaps(alive, low, high)) {
+            merit = beam_gpu_try(t, p, &s, angle);
+        } else if (k >= 5) {
+            break;
+        }
         if (k < 4) {
             angle = 0.25 * (k + 1);
         } else if (k == 4) {
@@ -351,6 +355,7 @@ BEAM_HD void beam_gpu_clear_answer(const beam_team *t, const beam_gpu_problem *p
         }
         head->chosen = -1;
         head->refined = head->evaluations = head->reserved = 0;
+        head->classical_is_bound = head->classical_evaluations = 0;
     }
     beam_team_sync(t);
 }
@@ -369,18 +374,34 @@ BEAM_HD void beam_gpu_run_network(const beam_team *t, const beam_gpu_problem *p,
     beam_gpu_candidate_of_rows(t, p, BEAM_WORK(p, beam_c32, w));
 }
 
-/* The classical design at its best share into work.candidate. */
-BEAM_HD void beam_gpu_run_classical(const beam_team *t, const beam_gpu_problem *p)
+/* The classical design at its best share into work.candidate; false where a bound says that no
+ * share reaches the merit of the candidates before it: then the bound is in the answer. */
+BEAM_HD int beam_gpu_run_classical(const beam_team *t, const beam_gpu_problem *p)
 {
     beam_gpu_answer_head *head = (beam_gpu_answer_head *)(void *)p->answer;
-    const beam_gpu_split split = beam_gpu_classical_share(t, p);
+    const double target = head->merit;
+    beam_gpu_alive alive = {0, 1, (double)INFINITY};
+    if (target < (double)INFINITY && !(beam_gpu_head(p)->candidates & BEAM_GPU_SEARCH_ALL)) {
+        alive = beam_gpu_alive_shares(t, p, target);
+    }
+    if (alive.low > alive.high) {
+        if (t->lane == 0) {
+            head->candidate_merit[BEAM_GPU_CLASSICAL] = alive.bound;
+            head->classical_is_bound = 1;
+        }
+        beam_team_sync(t);
+        return 0;
+    }
+    const beam_gpu_split split = beam_gpu_classical_share(t, p, &alive);
     const double share = beam_gpu_share_of(split.angle);
     beam_gpu_compose(t, p, share, BEAM_WORK(p, beam_c32, w));
     beam_gpu_candidate_of_rows(t, p, BEAM_WORK(p, beam_c32, w));
     if (t->lane == 0) {
         head->share = share;
         head->search_merit = split.best;
+        head->classical_evaluations = split.evaluations;
     }
+    return 1;
 }
 
 /* One problem, all of it. */
@@ -402,8 +423,8 @@ BEAM_HD void beam_gpu_answer_problem(const beam_team *t, const beam_gpu_problem 
             if (!beam_gpu_given_candidate(t, p, given)) {
                 continue;
             }
-        } else {
-            beam_gpu_run_classical(t, p);
+        } else if (!beam_gpu_run_classical(t, p)) {
+            continue;
         }
         beam_gpu_consider(t, p, which);
     }
