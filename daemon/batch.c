@@ -76,7 +76,7 @@ static void note_overrun(beamd_batch *self, uint64_t limit_ns)
     self->overrun_ns = (self->overrun_ns + overrun_ns) / 2;
 }
 
-static void count_failure(beamd_batch *self)
+void beamd_batch_count_failure(beamd_batch *self)
 {
     self->failed = true;
     self->failures++;
@@ -141,6 +141,7 @@ static beam_code load_slot(beamd_task *task, int slot, bool network, uint64_t sh
                            beam_error *err)
 {
     beamd_slot *s = &task->slot[slot];
+    s->loaded = false;
     const bool check = task->batch->backend == BEAMD__BACKEND__BACKEND_CHECK;
     set_options(task, slot, check ? always_expired : task_expired);
     beam_code code = beam_solver_load(s->solver, &s->view.scene, err);
@@ -153,7 +154,17 @@ static beam_code load_slot(beamd_task *task, int slot, bool network, uint64_t sh
     if (code == BEAM_OK && task->need_rate_end[slot]) {
         code = prepare_rate(task, slot, network, share_ns, err);
     }
+    s->loaded = code == BEAM_OK;
     return code;
+}
+
+void beamd_batch_load_slot(beamd_task *task, int slot, uint64_t share_ns)
+{
+    beamd_slot *s = &task->slot[slot];
+    if (!s->loaded) {
+        s->error = (beam_error){.code = BEAM_OK};
+        s->code = load_slot(task, slot, false, share_ns, &s->error);
+    }
 }
 
 /* Why the network is not asked, as far as it is known before. */
@@ -228,7 +239,7 @@ static void note_check(beamd_batch *batch, const beamd_slot *slot, const beamd_a
 {
     if (batch->backend == BEAMD__BACKEND__BACKEND_CHECK && slot->code == BEAM_OK &&
         answer->code != BEAM_OK) {
-        count_failure(batch);
+        beamd_batch_count_failure(batch);
     }
 }
 
@@ -251,7 +262,7 @@ static void answer_by_solver(beamd_task *task, int slot, int preference)
     answer->service = service_of(task, answer);
     if (answer->code != BEAM_OK) {
         if (batch->backend == BEAMD__BACKEND__BACKEND_SOLVER) {
-            count_failure(batch);
+            beamd_batch_count_failure(batch);
         }
         answer_by_check(task, slot, preference);
     }
@@ -329,7 +340,7 @@ static void take_network(beamd_batch *self, unsigned at, beam_code code)
     if (!served || !isfinite(self->detail[at].network_merit)) {
         answer->fallback = fallback_of(served ? BEAM_E_NUMERIC : code);
         if (answer->fallback == BEAMD_FALLBACK_NUMERIC) {
-            count_failure(self);
+            beamd_batch_count_failure(self);
         }
         return;
     }
@@ -402,7 +413,7 @@ static void prepare_task(beamd_batch *self, unsigned t, unsigned *left)
 }
 
 /* What the network has not answered. */
-static void solve_task(beamd_batch *self, unsigned t)
+void beamd_batch_solve_task(beamd_batch *self, unsigned t)
 {
     beamd_task *task = self->task[t];
     unsigned left = problems_of(task);
@@ -425,7 +436,7 @@ static void solve_task(beamd_batch *self, unsigned t)
 }
 
 /* Exact numbers; an answer that has none is replaced by the check's. */
-static void check_task(beamd_batch *self, unsigned t)
+void beamd_batch_check_task(beamd_batch *self, unsigned t)
 {
     beamd_task *task = self->task[t];
     for (int i = 0; i < task->subbands; i++) {
@@ -446,7 +457,7 @@ static void check_task(beamd_batch *self, unsigned t)
             beamd_check_run(task, i, answer);
             note_check(self, s, answer);
             if (answer->code != BEAM_OK && answer->backend != BEAMD__BACKEND__BACKEND_CHECK) {
-                count_failure(self);
+                beamd_batch_count_failure(self);
                 answer_by_check(task, i, p);
                 if (answer->code == BEAM_OK) {
                     beamd_check_run(task, i, answer);
@@ -475,25 +486,30 @@ static void run_tasks(beamd_batch *self)
     }
     for (unsigned t = 0; t < self->tasks; t++) {
         if (!self->task[t]->one_solver) {
-            solve_task(self, t);
+            beamd_batch_solve_task(self, t);
         }
     }
     self->end_ns = beamd_clock_ns();
     for (unsigned t = 0; t < self->tasks; t++) {
         if (!self->task[t]->one_solver) {
-            check_task(self, t);
+            beamd_batch_check_task(self, t);
         }
     }
 }
 
-void beamd_batch_run(beamd_job *job)
+void beamd_batch_begin(beamd_batch *self)
 {
-    beamd_batch *self = (beamd_batch *)job;
     self->start_ns = beamd_clock_ns();
     self->failed = false;
     self->failures = self->by_solver = 0;
     self->requests = self->served = 0;
     self->overrun_ns = 0;
+}
+
+void beamd_batch_run(beamd_job *job)
+{
+    beamd_batch *self = (beamd_batch *)job;
+    beamd_batch_begin(self);
     fault_begin(self);
     run_tasks(self);
     self->checked_ns = beamd_clock_ns();

@@ -131,6 +131,10 @@ static beam_code hold_promise(beamd_task *task, int slot, beamd_answer *answer)
     beam_result result;
     beam_code code = beam_design_copy(kept, out, &answer->error);
     if (code == BEAM_OK) {
+        beamd_batch_load_slot(task, slot, 0); /* what a GPU answered was not loaded here yet */
+        code = task->slot[slot].code;
+    }
+    if (code == BEAM_OK) {
         code = beam_solver_classical(task->slot[slot].solver, BEAM_CLASSICAL_RZF,
                                      BEAM_SENSING_LEAST_CRLB, answer->tradeoff, out, &result,
                                      &answer->error);
@@ -153,6 +157,19 @@ static beam_code hold_promise(beamd_task *task, int slot, beamd_answer *answer)
     answer->error = (beam_error){.code = BEAM_OK}; /* the classical one is no answer: ours is */
     code = beam_design_copy(out, kept, &answer->error);
     return code == BEAM_OK ? evaluate(task, slot, answer) : code;
+}
+
+void beamd_check_classical(beamd_task *task, int slot, beamd_answer *answer)
+{
+    beamd_design_lay(&task->scratch, &answer->out.design.dims, answer->out.design.sensing_max);
+    beam_result result;
+    beamd_batch_load_slot(task, slot, 0);
+    if (task->slot[slot].code == BEAM_OK &&
+        beam_solver_classical(task->slot[slot].solver, BEAM_CLASSICAL_RZF, BEAM_SENSING_LEAST_CRLB,
+                              answer->tradeoff, &task->scratch.design, &result, NULL) == BEAM_OK) {
+        answer->result.classical_merit = result.merit;
+        answer->result.classical_is_bound = false;
+    }
 }
 
 void beamd_check_run(beamd_task *task, int slot, beamd_answer *answer)

@@ -101,8 +101,9 @@ typedef enum beamd_effort {
     BEAMD_EFFORT_NETWORK = 1, /* network alone */
     BEAMD_EFFORT_SOLVER = 2,
     BEAMD_EFFORT_CHECK = 3,
-    BEAMD_EFFORT_NONE = 4, /* there is no time for anything */
-    BEAMD_EFFORTS = 4
+    BEAMD_EFFORT_GPU = 4,  /* network and refinement on a GPU; its time is that of a whole batch */
+    BEAMD_EFFORT_NONE = 5, /* there is no time for anything */
+    BEAMD_EFFORTS = 5
 } beamd_effort;
 
 /* Exponentially weighted. */
@@ -170,8 +171,9 @@ struct beamd_cluster {
     uint64_t start_ns, end_ns, checked_ns; /* of active: first start, last ends; 0: none */
     uint64_t ticket;                       /* of active; tasks of an earlier one are too late */
     uint64_t relaxed_for;                  /* ticket for which measured times were relaxed */
-    int open_at;   /* index in the core's list of clusters with work, -1: not there */
-    int under_way; /* tasks of any ticket, the spare one included */
+    uint64_t gpu_lost_for; /* ticket for which a GPU's batch was lost: the CPU's from there on */
+    int open_at;           /* index in the core's list of clusters with work, -1: not there */
+    int under_way;         /* tasks of any ticket, the spare one included */
     bool refreshing;
     bool gone;               /* unregistered while jobs were under way: freed when they end */
     uint64_t resolve_due_ns; /* 0: nothing to solve without a request */
@@ -187,7 +189,8 @@ struct beamd_cluster {
     size_t frame_bytes, frame_capacity;
     uint64_t repeat_at_ns; /* last published again for a new subscriber */
     bool repeat_due;
-    bool without_room; /* for the layers of the model: said once */
+    bool without_room;     /* for the layers of the model: said once */
+    bool without_gpu_room; /* likewise, among the sizes that GPUs are ready for */
 
     beamd_service_time service[BEAMD_EFFORTS]; /* of one problem, measured */
     double answer_ns;       /* that packing and sending an answer takes, weighted like service */

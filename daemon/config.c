@@ -121,6 +121,40 @@ static const beamd_config_key keys[] = {
             "A solver thread busy this long beyond its deadline is lost: another one takes its "
             "place, and its clusters get new\n"
             "memory."),
+    STRING(gpu_devices, false,
+           "GPUs to serve with, a worker process each: auto (every NVIDIA device of this machine), "
+           "none, or numbers as\n"
+           "0,1. Empty: auto. The CPU serves while there is none (docs/gpu-worker.md)."),
+    STRING(gpu_program, false,
+           "The worker's program. Empty: beamd-gpu where beamd was installed to look for it."),
+    STRING(gpu_arguments, false,
+           "Further arguments of the worker, with blanks between them: for tests."),
+    STRING(gpu_cpus, false, "Cores of the workers, as 2,3. Empty: any."),
+    INTEGER(gpu_threads, "2", 1, 64, "threads", false,
+            "Threads that pack batches for GPUs, and round and measure the answers."),
+    INTEGER(gpu_slots, "2", 1, 16, "batches", false, "Batches that one worker has at a time."),
+    INTEGER(gpu_slot_mib, "32", 1, 1024, "MiB", false,
+            "Memory shared with a worker for one batch and, again, for its answers: larger batches "
+            "are divided. It is taken\n"
+            "when it is used."),
+    INTEGER(gpu_spin_us, "0", 0, 1000000, "us", false,
+            "A worker without work looks for it this long before it sleeps: a core for less "
+            "latency."),
+    INTEGER(gpu_hang_ms, "200", 1, 60000, "ms", false,
+            "A worker that has one batch for longer is killed; another one takes its place."),
+    INTEGER(gpu_start_ms, "60000", 100, 3600000, "ms", false,
+            "Longest time until a worker is ready, and until it is ready for another model or "
+            "other sizes."),
+    INTEGER(gpu_retry_ms, "20", 1, 60000, "ms", false,
+            "Time from the failure of a worker to the start of the next; doubled at every failure "
+            "in a row."),
+    INTEGER(gpu_retry_max_ms, "30000", 1, 3600000, "ms", false, "Longest such time."),
+    INTEGER(gpu_failures_max, "20", 0, 1000, "failures", false,
+            "Failures of a worker in a row after which it is given up until a reload (SIGHUP). 0: "
+            "never."),
+    INTEGER(gpu_absent_s, "300", 0, 86400, "s", false,
+            "Time after which a device or program that was not there is looked for again. 0: not "
+            "before a reload."),
     INTEGER(clusters_max, "64", 1, BEAMD_CLUSTERS_MAX, "clusters", false,
             "Registrations beyond this number are refused."),
     INTEGER(users_max, "128", 1, 128, "users", false,

@@ -213,6 +213,26 @@ static bool check_realtime(beamd_config *config, beamd_config_error *err)
                                "set worker_cpus");
 }
 
+static bool check_gpus(const beamd_config *config, beamd_config_error *err)
+{
+    unsigned count = 0;
+    const char *devices = config->gpu_devices;
+    if (devices[0] && strcmp(devices, "auto") != 0 && strcmp(devices, "none") != 0 &&
+        !check_cpus(config, "gpu_devices", devices, false, &count, err)) {
+        return false;
+    }
+    if (count > 16) {
+        return beamd_config_refuse(config, err, "gpu_devices", "%u devices, at most 16", count);
+    }
+    if (config->gpu_retry_ms > config->gpu_retry_max_ms) {
+        return beamd_config_refuse(config, err, "gpu_retry_ms", "longer than gpu_retry_max_ms");
+    }
+    if (config->gpu_program[0] && config->gpu_program[0] != '/') {
+        return beamd_config_refuse(config, err, "gpu_program", "not an absolute path");
+    }
+    return check_cpus(config, "gpu_cpus", config->gpu_cpus, false, &count, err);
+}
+
 static bool check_several(const beamd_config *config, beamd_config_error *err)
 {
     if (config->deadline_us > config->deadline_max_ms * 1000) {
@@ -253,7 +273,7 @@ bool beamd_config_resolve(beamd_config *config, beamd_config_error *err)
 {
     if (!choose_runtime_dir(config, err) || !choose_state_dir(config, err) ||
         !fill_endpoints(config, err) || !check_realtime(config, err) ||
-        !check_several(config, err)) {
+        !check_several(config, err) || !check_gpus(config, err)) {
         return false;
     }
     if (config->workers == 0) {

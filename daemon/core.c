@@ -82,6 +82,7 @@ void beamd_core_destroy(beamd_core **core)
     if (!self) {
         return;
     }
+    beamd_core_gpu_end(self);
     for (unsigned i = 0; i < self->count; i++) {
         beamd_cluster_destroy(&self->clusters[i]);
     }
@@ -178,6 +179,7 @@ bool beamd_core_restore(beamd_core *self, beamd_cluster *cluster)
     }
     beamd_core_insert(self, cluster);
     beamd_core_make_rooms(self, &cluster->max);
+    beamd_core_gpu_prepare(self);
     return true;
 }
 
@@ -313,6 +315,10 @@ static void take_job(beamd_core *self, beamd_job *job)
 {
     if (job->run == beamd_batch_run) {
         beamd_core_batch_done(self, (beamd_batch *)job);
+    } else if (job->run == beamd_gpu_pack_run) {
+        beamd_core_gpu_packed(self, (beamd_batch *)job);
+    } else if (job->run == beamd_gpu_take_run) {
+        beamd_core_gpu_taken(self, (beamd_batch *)job);
     } else if (job->run == beamd_refresh_run) {
         beamd_core_refresh_done(self, (beamd_refresh_job *)job);
     } else if (job->run == beamd_front_run) {
@@ -342,6 +348,9 @@ static void take_event(beamd_core *self, const beamd_event *event)
         break;
     case BEAMD_EVENT_CONFIG:
         config_changed(self);
+        break;
+    case BEAMD_EVENT_GPU:
+        beamd_core_gpu_event(self, event);
         break;
     case BEAMD_EVENT_TIME:
         break;

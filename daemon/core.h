@@ -12,6 +12,8 @@
 
 #include "cluster.h"
 #include "config.h"
+#include "gpu_batch.h"
+#include "gpu_link.h"
 #include "metrics.h"
 #include "roles.h"
 
@@ -30,7 +32,8 @@ typedef enum beamd_crew {
     BEAMD_CREW_RESCUE = 1,     /* one thread: checks what another one does not bring back in time */
     BEAMD_CREW_BACKGROUND = 2, /* best rates, fronts */
     BEAMD_CREW_READ = 3,       /* files */
-    BEAMD_CREWS = 4
+    BEAMD_CREW_GPU = 4,        /* before and after a GPU's worker */
+    BEAMD_CREWS = 5
 } beamd_crew;
 
 typedef enum beamd_event_kind {
@@ -41,7 +44,8 @@ typedef enum beamd_event_kind {
     BEAMD_EVENT_DRAIN = 4,      /* updates are refused from now on; what was accepted is answered */
     BEAMD_EVENT_ABANDON = 5,    /* gives up: waiting requests are refused, jobs told to end; the
                                    second time, what those have not answered is refused too */
-    BEAMD_EVENT_CONFIG = 6      /* the configuration was read again: so is the model's file */
+    BEAMD_EVENT_CONFIG = 6,     /* the configuration was read again: so is the model's file */
+    BEAMD_EVENT_GPU = 7         /* a batch that a GPU's worker had is answered or lost */
 } beamd_event_kind;
 
 typedef struct beamd_event {
@@ -52,9 +56,19 @@ typedef struct beamd_event {
     const void *frame; /* MESSAGE; SUBSCRIBED: the prefix */
     size_t bytes;
     unsigned frames; /* how many followed the identity; other than 1 is refused */
-    /* DONE */
+    /* DONE, GPU */
     beamd_job *job;
+    /* GPU */
+    beamd_gpu_fate fate;
+    beamd_gpu_loss loss;
 } beamd_event;
+
+/* What the GPUs' workers are to be ready for. */
+typedef struct beamd_gpu_sizes {
+    unsigned rooms;
+    beam_dims room[BEAMG_ROOMS_MAX]; /* antennas and stations exactly, users and targets at most */
+    const beamd_model *model;        /* NULL: none; valid during the call */
+} beamd_gpu_sizes;
 
 /* What the core asks of the world. */
 typedef struct beamd_actions {
@@ -75,6 +89,15 @@ typedef struct beamd_actions {
                   beam_wire_error *err);
     int (*log_level)(void *arg, const char *level, beam_wire_error *err);
     void (*drain)(void *arg);
+    /* GPUs, all of them NULL where there are none. gpu_free: devices that could take a batch of
+     * these sizes now. gpu_claim: a slot of the one with least to do. gpu_submit: false, the worker
+     * is gone and the slot with it; else BEAMD_EVENT_GPU follows, exactly once, LOST by lost_at_ns
+     * at the latest. gpu_release: a slot that was claimed and not submitted, or answered. */
+    unsigned (*gpu_free)(void *arg, const beam_dims *dims);
+    bool (*gpu_claim)(void *arg, const beam_dims *dims, beamd_gpu_slot *claim);
+    bool (*gpu_submit)(void *arg, beamd_batch *batch, uint64_t lost_at_ns);
+    void (*gpu_release)(void *arg, const beamd_gpu_slot *claim, bool distrust);
+    void (*gpu_sizes)(void *arg, const beamd_gpu_sizes *sizes);
 } beamd_actions;
 
 typedef struct beamd_core beamd_core;

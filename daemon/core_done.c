@@ -172,7 +172,9 @@ static void learn(beamd_core *self, const beamd_batch *batch)
             usual = usual && !task->need_rate_end[i];
         }
         if (usual) {
-            beamd_core_measured(task->cluster, (beamd_effort)batch->effort, each_ns);
+            const bool whole = batch->effort == BEAMD_EFFORT_GPU;
+            beamd_core_measured(task->cluster, (beamd_effort)batch->effort,
+                                whole ? each_ns * (double)batch->problems : each_ns);
         }
     }
 }
@@ -236,9 +238,13 @@ void beamd_core_batch_done(beamd_core *self, beamd_batch *batch)
     if (lost) { /* a new one took its place */
         self->lost_count--;
         beamd_batch_free_rooms(batch);
+        free(batch->gpu);
         free(batch);
     } else if (batch == self->rescue_batch) {
         self->rescue_away = false;
+    } else if (batch->gpu) {
+        batch->gpu->phase = BEAMD_GPU_IDLE;
+        self->gpu_idle[self->gpu_idle_count++] = batch;
     } else {
         self->idle[self->idle_count++] = batch;
         if (batch->room_model != self->model_takes) {

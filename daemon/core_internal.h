@@ -7,9 +7,11 @@
 #include "core.h"
 
 enum {
-    BEAMD_SENDERS_MAX = 1024,                   /* whose clocks are followed */
-    BEAMD_LOST_MAX = 8,                         /* threads given up that have not come back */
-    BEAMD_BATCHES_MAX = 64 + 1 + BEAMD_LOST_MAX /* threads, the rescuer, lost ones */
+    BEAMD_SENDERS_MAX = 1024,   /* whose clocks are followed */
+    BEAMD_LOST_MAX = 8,         /* threads given up that have not come back */
+    BEAMD_GPU_BATCHES_MAX = 64, /* on their way to, at and from GPUs */
+    /* threads, the rescuer, lost ones, those for GPUs */
+    BEAMD_BATCHES_MAX = 64 + 1 + BEAMD_LOST_MAX + BEAMD_GPU_BATCHES_MAX
 };
 
 /* What a ClusterStatus points to. */
@@ -34,6 +36,12 @@ struct beamd_core {
     unsigned away_count, lost_count;
     beamd_batch *rescue_batch;
     bool rescue_away;
+    beamd_batch *gpu_idle[BEAMD_GPU_BATCHES_MAX];
+    unsigned gpu_idle_count;
+    beamd_batch *gpu_waiting[BEAMD_GPU_BATCHES_MAX]; /* answered, oldest first, for a thread */
+    unsigned gpu_waiting_count;
+    beamd_gpu_sizes gpu_sizes; /* as last told to the workers; its model is not kept */
+    uint64_t gpu_model_takes;  /* model_takes then */
     beamd_backend_health backend[BEAMD_BACKENDS];
     beamd_refresh_job *refresh; /* NULL: none under way */
     unsigned jobs[BEAMD_CREWS];
@@ -146,6 +154,26 @@ uint64_t beamd_core_schedule_next_ns(const beamd_core *self);
 /* Room for the network on the threads that are idle; the others get it with their next batch. */
 void beamd_core_make_rooms(beamd_core *self, const beam_dims *dims);
 void beamd_core_lay_rooms(beamd_core *self, beamd_batch *batch);
+
+/* Its work is open again: for another thread, or for the CPU. Does not put the batch back. */
+void beamd_core_reopen(beamd_core *self, beamd_batch *batch);
+
+/* core_gpu.c: batches for GPUs, from the choice of sizes to what comes back. */
+/* Whether this GPU effort is possible for the cluster's request now. */
+bool beamd_core_gpu_fits(const beamd_core *self, const beamd_cluster *cluster, uint64_t left_ns);
+/* A batch with a slot of a worker that is ready for these sizes; NULL: none. */
+beamd_batch *beamd_core_gpu_take(beamd_core *self, const beam_dims *dims);
+/* One that found no work, or no thread. */
+void beamd_core_gpu_put(beamd_core *self, beamd_batch *batch);
+/* Answered batches that wait for a thread. */
+void beamd_core_gpu_dispatch(beamd_core *self);
+void beamd_core_gpu_packed(beamd_core *self, beamd_batch *batch);
+void beamd_core_gpu_taken(beamd_core *self, beamd_batch *batch);
+void beamd_core_gpu_event(beamd_core *self, const beamd_event *event);
+/* Tells the workers the sizes of the clusters and the model, where those have changed. */
+void beamd_core_gpu_prepare(beamd_core *self);
+/* At the end: what workers still have is given up. */
+void beamd_core_gpu_end(beamd_core *self);
 
 /* core_done.c: what threads bring back. */
 void beamd_core_batch_done(beamd_core *self, beamd_batch *batch);

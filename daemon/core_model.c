@@ -50,6 +50,7 @@ void beamd_core_set_model(beamd_core *self, beamd_model *model)
     self->model_takes++;
     self->metrics.model_loads += model != NULL;
     find_rooms(self); /* its layers may need more, or less */
+    beamd_core_gpu_prepare(self);
 }
 
 static void put_model(const beamd_model *from, Beamd__Model *to)

@@ -61,7 +61,9 @@ static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beam
     task->cluster = c;
     task->iterations = (int)config->solver_iterations;
     task->tolerance = config->solver_tolerance;
-    task->refine = effort == BEAMD_EFFORT_FULL ? (int)config->refine_iterations : 0;
+    task->refine = effort == BEAMD_EFFORT_FULL || effort == BEAMD_EFFORT_GPU
+                       ? (int)config->refine_iterations
+                       : 0;
     task->reduced = effort == BEAMD_EFFORT_NETWORK && refines;
     task->excluded = beamd_core_excluded(self, c);
     task->stop_at_ns = stop_of_round_ns(self, c, task);
@@ -80,7 +82,7 @@ static void fill_task(beamd_core *self, beamd_cluster *c, beamd_task *task, beam
 static void begin_batch(beamd_core *self, beamd_batch *batch, beamd_crew crew, beamd_effort effort)
 {
     batch->crew = (int)crew;
-    batch->job.run = beamd_batch_run;
+    batch->job.run = crew == BEAMD_CREW_GPU ? beamd_gpu_pack_run : beamd_batch_run;
     batch->abandon = &self->abandon;
     atomic_store_explicit(&batch->lost, false, memory_order_relaxed);
     batch->effort = (int)effort;
@@ -161,19 +163,24 @@ static bool can_begin(const beamd_core *self, const beamd_cluster *c)
            (self->now_ns >= c->wait_until_ns || self->now_ns >= begin_at_ns(self, c));
 }
 
-static void add_to_batch(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
+/* most: problems of the batch; what a single subband needs is taken in any case from a thread. */
+static void add_to_batch(beamd_core *self, beamd_batch *batch, beamd_cluster *c, unsigned most)
 {
     beamd_task *task = free_task(c);
     const int preferences = c->named_count > 0 ? c->named_count : 1;
-    const int room = (BEAMD_BATCH_PROBLEMS - (int)batch->problems) / preferences;
+    const unsigned limit = batch->crew == BEAMD_CREW_GPU ? most : BEAMD_BATCH_PROBLEMS;
+    const int room = ((int)limit - (int)batch->problems) / preferences;
     if (take_bands(c, task, task->slots < room ? task->slots : room) > 0) {
         fill_task(self, c, task, batch);
     }
 }
 
-static beamd_effort choose(const beamd_core *self, const beamd_cluster *c, uint64_t left_ns,
-                           bool pressed)
+static beamd_effort choose(const beamd_core *self, const beamd_cluster *c, beamd_crew crew,
+                           uint64_t left_ns, bool pressed)
 {
+    if (crew == BEAMD_CREW_GPU) {
+        return beamd_core_gpu_fits(self, c, left_ns) ? BEAMD_EFFORT_GPU : BEAMD_EFFORT_NONE;
+    }
     const beamd_effort effort = beamd_core_choose(self, c, left_ns, pressed);
     return effort == BEAMD_EFFORT_NONE && !beamd_core_has_answer(c)
                ? BEAMD_EFFORT_CHECK /* late, and better than nothing */
@@ -197,13 +204,12 @@ typedef struct pick {
 } pick;
 
 /* Others of the same sizes and effort, the most urgent first, as long as the most urgent of all is
- * in time and the other free threads have their share. */
+ * in time and the other free threads (or devices) have their share. */
 static void add_companions(beamd_core *self, beamd_batch *batch, const pick *picked,
-                           unsigned free_threads)
+                           unsigned batch_max, unsigned free_threads)
 {
     const beamd_cluster *first = picked->first;
     const beamd_effort effort = picked->effort;
-    const unsigned batch_max = (unsigned)self->config->batch_max;
     unsigned waiting = 0;
     for (unsigned k = 0; k < self->open_count; k++) {
         waiting += has_open(self->open[k]);
@@ -226,10 +232,11 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const pick *pic
         }
         const uint64_t own_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
         if (beamd_core_excluded(self, c) != batch->task[0]->excluded ||
-            choose(self, c, time_of_each_ns(self, c, own_ns), picked->pressed) != effort) {
+            choose(self, c, (beamd_crew)batch->crew, time_of_each_ns(self, c, own_ns),
+                   picked->pressed) != effort) {
             continue;
         }
-        add_to_batch(self, batch, c);
+        add_to_batch(self, batch, c, batch_max);
         expected_ns += more_ns;
         share--;
     }
@@ -253,19 +260,34 @@ static void find_room(beamd_core *self, beamd_batch *batch, beamd_cluster *c)
     }
 }
 
+void beamd_core_reopen(beamd_core *self, beamd_batch *batch)
+{
+    for (unsigned k = 0; k < batch->tasks; k++) {
+        beamd_task *task = batch->task[k];
+        beamd_cluster *c = task->cluster;
+        if (!c) { /* another took its place */
+            beamd_task_destroy(&task);
+            continue;
+        }
+        const bool wanted = c->active.present && c->ticket == task->ticket;
+        for (int i = 0; wanted && i < task->subbands; i++) {
+            if (!beamd_bands_has(&c->done, task->subband[i])) {
+                beamd_bands_add(&c->open, task->subband[i]);
+            }
+        }
+        task->ticket = 0;
+        c->under_way--;
+        beamd_core_forget(self, c);
+    }
+    batch->tasks = 0;
+}
+
 /* Hands the batch to a thread. False: none takes it, and its work is open again. */
 static bool submit_batch(beamd_core *self, beamd_batch *batch)
 {
     batch->model = beamd_model_hold(self->model);
     if (!self->act.submit(self->act.arg, (beamd_crew)batch->crew, &batch->job)) {
-        for (unsigned k = 0; k < batch->tasks; k++) {
-            beamd_task *task = batch->task[k];
-            for (int i = 0; i < task->subbands; i++) {
-                beamd_bands_add(&task->cluster->open, task->subband[i]);
-            }
-            task->ticket = 0;
-            task->cluster->under_way--;
-        }
+        beamd_core_reopen(self, batch);
         beamd_model_release(&batch->model);
         return false;
     }
@@ -288,7 +310,7 @@ static void note_choice(const beamd_core *self, beamd_cluster *c, beamd_effort e
 }
 
 /* The most urgent cluster that a thread can begin with now and has time for. */
-static pick most_urgent(beamd_core *self)
+static pick most_urgent(beamd_core *self, beamd_crew crew)
 {
     const double backlog = backlog_ns(self);
     for (unsigned k = 0; k < self->open_count; k++) {
@@ -298,8 +320,11 @@ static pick most_urgent(beamd_core *self)
         }
         p.left_ns = beamd_core_less(beamd_core_stop_at_ns(self, p.first), self->now_ns);
         p.pressed = under_pressure(self, p.first, backlog, p.left_ns);
-        p.effort = choose(self, p.first, time_of_each_ns(self, p.first, p.left_ns), p.pressed);
-        note_choice(self, p.first, p.effort);
+        p.effort =
+            choose(self, p.first, crew, time_of_each_ns(self, p.first, p.left_ns), p.pressed);
+        if (crew == BEAMD_CREW_SOLVE) {
+            note_choice(self, p.first, p.effort);
+        }
         if (p.effort != BEAMD_EFFORT_NONE) {
             return p;
         } /* else too late for it: what it has is sent at its last moment */
@@ -307,11 +332,54 @@ static pick most_urgent(beamd_core *self)
     return (pick){.first = NULL};
 }
 
+/* To GPUs goes what they can do, as much at a time as a slot holds; a cluster of many subbands with
+ * all its tasks. False: nothing more. */
+static bool dispatch_gpu(beamd_core *self)
+{
+    const pick picked = most_urgent(self, BEAMD_CREW_GPU);
+    if (!picked.first) {
+        return false;
+    }
+    beamd_cluster *first = picked.first;
+    const unsigned devices = self->act.gpu_free(self->act.arg, &first->max);
+    beamd_batch *batch = devices > 0 ? beamd_core_gpu_take(self, &first->max) : NULL;
+    if (!batch) {
+        return false;
+    }
+    const beamd_gpu_slot *claim = &batch->gpu->claim;
+    const unsigned holds = beamd_gpu_batch_most(&first->max, first->sensing_max,
+                                                claim->request_bytes, claim->answer_bytes);
+    const unsigned most =
+        holds < self->config->batch_max ? holds : (unsigned)self->config->batch_max;
+    begin_batch(self, batch, BEAMD_CREW_GPU, BEAMD_EFFORT_GPU);
+    unsigned before;
+    do {
+        before = batch->tasks;
+        if (has_open(first) && free_task(first)) {
+            add_to_batch(self, batch, first, most);
+        }
+    } while (batch->tasks > before && batch->tasks < BEAMD_BATCH_TASKS);
+    if (batch->tasks > 0) {
+        add_companions(self, batch, &picked, most, devices);
+    }
+    if (batch->tasks == 0 || !submit_batch(self, batch)) {
+        beamd_core_gpu_put(self, batch);
+        return false;
+    }
+    return true;
+}
+
 void beamd_core_dispatch(beamd_core *self)
 {
+    if (self->act.gpu_free) {
+        beamd_core_gpu_dispatch(self);
+        while (self->open_count > 0 && self->act.free_threads(self->act.arg, BEAMD_CREW_GPU) > 0 &&
+               dispatch_gpu(self)) {
+        }
+    }
     unsigned threads = self->act.free_threads(self->act.arg, BEAMD_CREW_SOLVE);
     while (self->open_count > 0 && threads > 0 && self->idle_count > 0) {
-        const pick picked = most_urgent(self);
+        const pick picked = most_urgent(self, BEAMD_CREW_SOLVE);
         if (!picked.first) {
             return;
         }
@@ -324,8 +392,9 @@ void beamd_core_dispatch(beamd_core *self)
                 continue; /* without_room is set: the next look chooses the solver */
             }
         }
-        add_to_batch(self, batch, picked.first);
-        add_companions(self, batch, &picked, threads);
+        const unsigned most = (unsigned)self->config->batch_max;
+        add_to_batch(self, batch, picked.first, most);
+        add_companions(self, batch, &picked, most, threads);
         if (!submit_batch(self, batch)) {
             self->idle[self->idle_count++] = batch;
             return;
@@ -385,6 +454,10 @@ static void rescue_time(beamd_core *self)
 
 static uint64_t lost_at_ns(const beamd_core *self, const beamd_batch *batch)
 {
+    if (batch->gpu && batch->gpu->phase != BEAMD_GPU_PACKING &&
+        batch->gpu->phase != BEAMD_GPU_TAKING) {
+        return UINT64_MAX; /* no thread has it */
+    }
     return batch->deadline_ns + (uint64_t)self->config->hang_ms * 1000000u;
 }
 
@@ -425,8 +498,10 @@ beamd_batch *beamd_core_new_batch(void)
 
 static void give_up(beamd_core *self, beamd_batch *batch)
 {
-    beamd_batch *fresh = self->lost_count < BEAMD_LOST_MAX ? beamd_core_new_batch() : NULL;
-    if (!fresh || !self->act.replace_thread(self->act.arg, (beamd_crew)batch->crew, &batch->job)) {
+    const bool full = self->lost_count >= BEAMD_LOST_MAX;
+    beamd_batch *fresh = full || batch->gpu ? NULL : beamd_core_new_batch();
+    if (full || (!fresh && !batch->gpu) ||
+        !self->act.replace_thread(self->act.arg, (beamd_crew)batch->crew, &batch->job)) {
         free(fresh);
         batch->deadline_ns = self->now_ns; /* looked at again after another hang_ms */
         BEAMD_LOG(BEAMD_LOG_ERR, "event=thread_lost replaced=0 lost=%u", self->lost_count);
@@ -435,7 +510,7 @@ static void give_up(beamd_core *self, beamd_batch *batch)
     if (batch == self->rescue_batch) {
         self->rescue_batch = fresh;
         self->rescue_away = false;
-    } else {
+    } else if (fresh) { /* those for GPUs are made when they are needed */
         self->idle[self->idle_count++] = fresh;
     }
     atomic_store_explicit(&batch->lost, true, memory_order_relaxed);

@@ -16,6 +16,9 @@ double beamd_core_expect_ns(const beamd_cluster *c, beamd_effort effort, double 
         return 0;
     }
     const beamd_service_time *t = &c->service[effort];
+    if (effort == BEAMD_EFFORT_GPU) {
+        problems = 1; /* what many take side by side one takes too */
+    }
     return problems * (t->mean_ns + deviations * t->deviation_ns);
 }
 
@@ -65,6 +68,8 @@ Beamd__Backend beamd_core_backend_of(beamd_effort effort)
         return BEAMD__BACKEND__BACKEND_SOLVER;
     case BEAMD_EFFORT_CHECK:
         return BEAMD__BACKEND__BACKEND_CHECK;
+    case BEAMD_EFFORT_GPU:
+        return BEAMD__BACKEND__BACKEND_GPU;
     case BEAMD_EFFORT_NONE:
         break;
     }

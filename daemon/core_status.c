@@ -194,10 +194,12 @@ void beamd_core_status(beamd_core *self, const beamd_call *call)
 
 static void fill_backends(const beamd_core *self, beamd_gauges *gauges)
 {
-    for (unsigned k = BEAMD__BACKEND__BACKEND_NETWORK; k <= BEAMD__BACKEND__BACKEND_CHECK; k++) {
+    for (unsigned k = BEAMD__BACKEND__BACKEND_NETWORK; k <= BEAMD__BACKEND__BACKEND_GPU; k++) {
         const beamd_backend_health *b = &self->backend[k];
         gauges->backend[k] = (beamd_backend_gauge){
-            .present = k != BEAMD__BACKEND__BACKEND_NETWORK || beamd_core_uses_network(self),
+            .present = k == BEAMD__BACKEND__BACKEND_GPU       ? self->act.gpu_free != NULL
+                       : k == BEAMD__BACKEND__BACKEND_NETWORK ? beamd_core_uses_network(self)
+                                                              : true,
             .health = (unsigned)b->health,
             .service_s = 1e-9 * b->service_ns,
             .retry_s = b->health == BEAMD_HEALTH_FAILING && b->retry_at_ns > self->now_ns

@@ -48,6 +48,22 @@ void beamd_gpu_batch_bytes(const beam_dims *dims, int sensing_max, unsigned prob
                               problems * (design + sizeof(beamg_result) + BEAMG_ALIGN));
 }
 
+unsigned beamd_gpu_batch_most(const beam_dims *dims, int sensing_max, size_t request, size_t answer)
+{
+    unsigned low = 0, high = BEAMD_BATCH_PROBLEMS;
+    while (low < high) { /* `low` fit */
+        const unsigned middle = low + (high - low + 1) / 2;
+        size_t in, out;
+        beamd_gpu_batch_bytes(dims, sensing_max, middle, &in, &out);
+        if (in <= request && out <= answer) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    return low;
+}
+
 static beam_code pack_slot(beamg_writer *writer, beamd_gpu_places *places, const beamd_batch *batch,
                            unsigned t, int slot, beam_error *err)
 {

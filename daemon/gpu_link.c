@@ -181,6 +181,17 @@ static int free_slot(const beamd_gpu_link *self)
     return -1;
 }
 
+unsigned beamd_gpu_link_room(const beamd_gpu_link *self)
+{
+    unsigned room = 0;
+    const bool ready =
+        self->status.state == BEAMD_GPU_READY && self->status.generation == self->setup.generation;
+    for (unsigned i = 0; ready && i < self->area.slots; i++) {
+        room += self->slot[i].state == SLOT_FREE && !self->slot[i].held;
+    }
+    return room;
+}
+
 int beamd_gpu_claim(beamd_gpu_link *self)
 {
     if (self->status.state != BEAMD_GPU_READY) {

@@ -14,6 +14,7 @@ static const beamd_step steps[] = {
     {"service manager", beamd_notify_start, beamd_notify_stop},
     {"real time", beamd_realtime_begin, beamd_realtime_end},
     {"event loop", beamd_loop_start, beamd_loop_stop},
+    {"GPUs", beamd_gpus_start, beamd_gpus_stop},
     {"core", beamd_core_start, beamd_core_stop},
     {"model", beamd_model_start, beamd_model_stop},
     {"state", beamd_service_state_start, beamd_service_state_stop},

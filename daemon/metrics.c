@@ -108,6 +108,13 @@ static const struct {
      FIELD(threads_lost)},
     {"beamd_threads_replaced_total", "Threads started in place of lost ones.",
      FIELD(threads_replaced)},
+    {"beamd_gpu_not_packed_total", "Batches for GPUs that fitted no slot: the CPU's.",
+     FIELD(gpu_not_packed)},
+    {"beamd_gpu_lost_problems_total", "Problems given to the CPU after a GPU's worker had them.",
+     FIELD(gpu_lost_problems)},
+    {"beamd_gpu_distrusted_total",
+     "Batches whose answers were garbage or worse than the classical ones: their worker was ended.",
+     FIELD(gpu_distrusted)},
     {"beamd_faults_injected_total", "Faults made on purpose, in a build for tests.", FIELD(faults)},
     {"beamd_refreshes_total", "Best rates computed in the background.", FIELD(refreshes)},
     {"beamd_refreshes_failed_total", "Background computations that ended in an error.",
@@ -430,6 +437,7 @@ void beamd_metrics_render(const beamd_metrics *self, const beamd_gauges *g, beam
     put_gauges(g, t);
     put_counters(self, t);
     put_backends(self, g, t);
+    beamd_text_gpus(g, t);
     put_batches(self, t);
     put_durations(self, t);
 }

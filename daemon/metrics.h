@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gpu_link.h"
 #include "histogram.h"
 
 enum {
@@ -73,6 +74,9 @@ typedef struct beamd_metrics {
     uint64_t rescues_started, rescues_used;
     uint64_t threads_lost, threads_replaced;
     uint64_t faults; /* injected, in a build for tests */
+    /* GPUs: batches that fitted no slot; problems given to the CPU after a worker had them; batches
+     * whose answers were garbage or worse than the classical ones */
+    uint64_t gpu_not_packed, gpu_lost_problems, gpu_distrusted;
 
     /* beside the hot path */
     uint64_t refreshes, refreshes_failed;
@@ -142,6 +146,17 @@ typedef struct beamd_backend_gauge {
     double retry_s;   /* until it is tried again, 0 where it is good */
 } beamd_backend_gauge;
 
+enum { BEAMD_GPU_GAUGES_MAX = 16 };
+
+/* One GPU and its worker: docs/gpu-worker.md. */
+typedef struct beamd_gpu_gauge {
+    unsigned device, in_flight;
+    double start_s, respawn_s; /* of the last start; from the last loss to ready again; 0: none */
+    double retry_s;            /* until the next start, 0: none is due */
+    beamd_gpu_state state;
+    beamd_gpu_counts counts;
+} beamd_gpu_gauge;
+
 typedef struct beamd_gauges {
     double uptime_s;
     unsigned clusters, clusters_max, ready, solving, refreshing, workers;
@@ -156,6 +171,8 @@ typedef struct beamd_gauges {
     size_t state_bytes; /* of the last snapshot, 0: none yet */
     bool zmq_counted;   /* built with the counting allocator; the two are left out otherwise */
     uint64_t zmq_allocations, zmq_allocated_bytes;
+    beamd_gpu_gauge gpu[BEAMD_GPU_GAUGES_MAX];
+    unsigned gpus;
 } beamd_gauges;
 
 /* One cluster. Where the last answer has several subbands or preferences, the worst of them: least

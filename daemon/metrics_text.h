@@ -24,6 +24,9 @@ void beamd_text_number(beamd_text *t, const char *name, const char *label, const
 void beamd_text_histogram(beamd_text *t, const char *name, const char *label, const char *word,
                           const beamd_histogram_head *head);
 
+/* Everything of the GPUs: metrics_gpu.c. */
+void beamd_text_gpus(const beamd_gauges *gauges, beamd_text *t);
+
 /* ERROR_NOT_READY -> not_ready: the words of the schema, so that they cannot drift apart. NULL
  * beyond the last. */
 enum { BEAMD_WORD_BYTES = 48 };

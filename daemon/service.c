@@ -137,6 +137,7 @@ bool beamd_core_start(beamd_service *self, char *why, size_t size)
 {
     beamd_actions actions = beamd_service_actions;
     actions.arg = self;
+    beamd_gpus_act(self, &actions);
     self->core = beamd_core_create(&self->config, &actions, beamd_clock_ns());
     if (!self->core) {
         snprintf(why, size, "out of memory");

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "core.h"
+#include "gpu_link.h"
 #include "http.h"
 #include "log.h"
 #include "loop.h"
@@ -13,6 +14,27 @@
 #include "telemetry.h"
 #include "state.h"
 #include "zsock.h"
+
+enum { BEAMD_GPUS_MAX = 16, BEAMD_GPU_ARGUMENTS_MAX = 16 };
+
+/* One device: its worker, and what wakes the loop for it. */
+typedef struct beamd_gpu {
+    unsigned device;
+    beamd_gpu_link *link;
+    beamd_watch *io;
+    beamd_gpu_state seen; /* after the last step */
+} beamd_gpu;
+
+typedef struct beamd_gpus {
+    beamd_gpu of[BEAMD_GPUS_MAX];
+    unsigned count;
+    bool wanted; /* a model is there: workers are started */
+    beamd_watch *timer;
+    uint64_t next_ns; /* that it is set to */
+    beamd_gpu_sizes sizes;
+    char program[BEAMD_PATH_BYTES], words[BEAMD_PATH_BYTES], spin[24], cpus[64];
+    const char *argument[BEAMD_GPU_ARGUMENTS_MAX + 1];
+} beamd_gpus;
 
 typedef struct beamd_service {
     const char *config_path; /* NULL: none */
@@ -26,6 +48,7 @@ typedef struct beamd_service {
     beamd_pool *pool[BEAMD_CREWS];
     beamd_watch *done[BEAMD_CREWS];
     beamd_core *core;
+    beamd_gpus gpus;
     beamd_state *state; /* NULL: off */
     beamd_watch *state_turn;
     beamd_zap *zap; /* who may connect */
@@ -66,6 +89,14 @@ void beamd_pools_stop(beamd_service *self);
 unsigned beamd_service_free_threads(void *arg, beamd_crew crew);
 bool beamd_service_submit(void *arg, beamd_crew crew, beamd_job *job);
 bool beamd_service_replace_thread(void *arg, beamd_crew crew, const beamd_job *job);
+/* service_gpu.c */
+bool beamd_gpus_start(beamd_service *self, char *why, size_t size);
+void beamd_gpus_stop(beamd_service *self);
+/* Fills in what the core needs of them; leaves NULL where there is none. */
+void beamd_gpus_act(beamd_service *self, beamd_actions *actions);
+/* As an operator wants it: workers that were given up are started again. */
+void beamd_gpus_reset(beamd_service *self);
+void beamd_gpus_gauges(const beamd_service *self, uint64_t now_ns, beamd_gauges *gauges);
 /* service_state.c */
 bool beamd_service_state_start(beamd_service *self, char *why, size_t size);
 void beamd_service_state_stop(beamd_service *self);

@@ -140,6 +140,7 @@ void beamd_service_reload(beamd_service *self)
         metrics->config_refusals++;
         BEAMD_LOG(BEAMD_LOG_ERR, "event=reload_refused why=\"%s\"", err.text);
     }
+    beamd_gpus_reset(self);
     wake_soon(self);
 }
 
@@ -156,6 +157,9 @@ int beamd_service_config(void *arg, bool reload, bool check_only, Beamd__ConfigR
         return beam_wire_fail(err, BEAMD__ERROR_CODE__ERROR_INVALID, "config", "%s", why.text);
     }
     metrics->config_reloads += reload && !check_only;
+    if (reload && !check_only) {
+        beamd_gpus_reset(self);
+    }
     wake_soon(self);
     reply->file = text_of(self->config_path ? self->config_path : "");
     reply->keys = room.key_at;

@@ -220,6 +220,7 @@ void beamd_service_gauges(beamd_service *self, uint64_t now_ns, beamd_gauges *ga
     beamd_core_gauges(self->core, now_ns, gauges);
     count_connections(self, gauges);
     gauges->state_age_s = beamd_service_state_age_s(self, &gauges->state_bytes);
+    beamd_gpus_gauges(self, now_ns, gauges);
 }
 
 static size_t metrics_page(void *arg, char *out, size_t size)

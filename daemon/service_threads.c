@@ -26,7 +26,9 @@ static void jobs_event(void *arg, int events)
     beamd_service *self = arg;
     (void)events;
     for (int crew = 0; crew < BEAMD_CREWS; crew++) {
-        reap(self, self->pool[crew]);
+        if (self->pool[crew]) {
+            reap(self, self->pool[crew]);
+        }
     }
 }
 
@@ -35,6 +37,7 @@ static bool start_pool(beamd_service *self, beamd_crew crew, beamd_pool_options 
 {
     beamd_realtime_place(&self->realtime,
                          crew == BEAMD_CREW_SOLVE    ? BEAMD_CREW_KIND_SOLVER
+                         : crew == BEAMD_CREW_GPU    ? BEAMD_CREW_KIND_SOLVER
                          : crew == BEAMD_CREW_RESCUE ? BEAMD_CREW_KIND_RESCUE
                                                      : BEAMD_CREW_KIND_BACKGROUND,
                          &options);
@@ -58,12 +61,15 @@ bool beamd_pools_start(beamd_service *self, char *why, size_t size)
     const beamd_pool_options rescue = {.name = "rescue", .threads = 1};
     const beamd_pool_options background = {
         .name = "refresh", .threads = 1, .niceness = BACKGROUND_NICENESS};
+    const beamd_pool_options gpu = {
+        .name = "gpu", .threads = (unsigned)config->gpu_threads, .spin_us = &config->spin_us};
     const beamd_pool_options read = {
         .name = "read", .threads = READERS, .niceness = BACKGROUND_NICENESS};
     return start_pool(self, BEAMD_CREW_SOLVE, solve, why, size) &&
            start_pool(self, BEAMD_CREW_RESCUE, rescue, why, size) &&
            start_pool(self, BEAMD_CREW_BACKGROUND, background, why, size) &&
-           start_pool(self, BEAMD_CREW_READ, read, why, size);
+           start_pool(self, BEAMD_CREW_READ, read, why, size) &&
+           (self->gpus.count == 0 || start_pool(self, BEAMD_CREW_GPU, gpu, why, size));
 }
 
 /* Jobs under way work in the core's memory: they are told to end, waited for and taken back. One

@@ -19,6 +19,7 @@
 
 typedef struct beamd_cluster beamd_cluster;
 typedef struct beamd_batch beamd_batch;
+typedef struct beamd_gpu_flight beamd_gpu_flight;
 
 enum {
     BEAMD_SLOTS = 8,            /* subbands of a task that are solved side by side */
@@ -116,6 +117,7 @@ typedef struct beamd_slot {
     beamd_view view;
     beamd_held_design warm[BEAM_WIRE_MAX_PREFERENCES];
     bool warm_given[BEAM_WIRE_MAX_PREFERENCES];
+    bool loaded;    /* the solver holds the view's scene */
     beam_code code; /* of loading it */
     beam_error error;
 } beamd_slot;
@@ -183,10 +185,11 @@ struct beamd_batch {
     beamd_model *model; /* held while under way; NULL: none */
     beamd_task *task[BEAMD_BATCH_TASKS];
     unsigned tasks, problems;
-    int effort;           /* beamd_effort */
-    int crew;             /* beamd_crew */
-    double expected_ns;   /* by measured times; 0: not known */
-    uint64_t deadline_ns; /* the latest of its requests: long after it the thread is lost */
+    int effort;            /* beamd_effort */
+    int crew;              /* beamd_crew */
+    beamd_gpu_flight *gpu; /* of batches for a GPU, else NULL: gpu_batch.h */
+    double expected_ns;    /* by measured times; 0: not known */
+    uint64_t deadline_ns;  /* the latest of its requests: long after it the thread is lost */
     beamd_room room[BEAMD_ROOMS];
     beam_inference *inference; /* of the sizes at hand; NULL: no room */
     uint64_t batches;

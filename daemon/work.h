@@ -51,4 +51,19 @@ int beamd_task_take_answers(beamd_task *self, const beamd_cluster *cluster, int 
 beam_code beamd_check_load(beamd_task *task, int slot, beam_error *err);
 void beamd_check_run(beamd_task *task, int slot, beamd_answer *answer);
 
+/* Parts of a batch's run, for those whose problems are solved elsewhere (gpu_job.c). */
+void beamd_batch_begin(beamd_batch *self);
+/* Counts what the backend should have answered and did not. */
+void beamd_batch_count_failure(beamd_batch *self);
+/* The solver of a slot with its scene, ideal values and sensing rows, unless it has them: computes
+ * the least CRLB and the best rate where the task needs them. slot->code and slot->error say how it
+ * went. share_ns: until then, for the best rate. */
+void beamd_batch_load_slot(beamd_task *task, int slot, uint64_t share_ns);
+/* Answers by the solver what has no beams and no error yet, task t of the batch. */
+void beamd_batch_solve_task(beamd_batch *self, unsigned t);
+/* Rounds and measures what task t has. */
+void beamd_batch_check_task(beamd_batch *self, unsigned t);
+/* The answer's classical merit as found here, whatever its backend said. */
+void beamd_check_classical(beamd_task *task, int slot, beamd_answer *answer);
+
 #endif

@@ -88,6 +88,7 @@ static unsigned world_free_threads(void *arg, beamd_crew crew)
     case BEAMD_CREW_BACKGROUND:
         return w->refresh == NULL;
     case BEAMD_CREW_READ:
+    case BEAMD_CREW_GPU:
     case BEAMD_CREWS:
         break;
     }
