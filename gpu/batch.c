@@ -6,6 +6,8 @@
 #include <string.h>
 
 enum { ALIGNMENT = 16, EVERYTHING = (1 << BEAM_GPU_CANDIDATES) - 1 };
+_Static_assert((int)BEAM_GPU_SEARCH_ALL == (int)BEAM_GPU_SEARCH_CLASSICAL,
+               "as the device reads it");
 
 beam_gpu_code beam_gpu_fail(beam_gpu_error *err, beam_gpu_code code, const char *format, ...)
 {
@@ -218,7 +220,7 @@ static beam_gpu_code check(const beam_gpu_batches *b, const beam_gpu_request *r,
         return beam_gpu_fail(err, BEAM_GPU_E_INVALID, "requests[%d].layers: %d of %d", i, r->layers,
                              b->layers);
     }
-    if (r->candidates < 0 || r->candidates > EVERYTHING) {
+    if (r->candidates < 0 || r->candidates > (EVERYTHING | BEAM_GPU_SEARCH_ALL)) {
         return beam_gpu_fail(err, BEAM_GPU_E_INVALID, "requests[%d].candidates: %d", i,
                              r->candidates);
     }
@@ -266,8 +268,9 @@ static void pack_request(const beam_gpu_batches *b, const beam_gpu_plan *plan,
     const int Y = b->layers, half = (Y + 1) / 2;
     const int layers = r->layers > 0 ? r->layers : r->warm ? half : Y;
     const int from = r->warm ? Y - layers : 0;
+    const int all = r->candidates & EVERYTHING ? 0 : EVERYTHING;
     beam_gpu_pack_request(plan, r->cluster, r->scene, &r->ideal, r->tradeoff, r->warm, from,
-                          from + layers, r->candidates > 0 ? r->candidates : EVERYTHING, to);
+                          from + layers, r->candidates | all, to);
     ((beam_gpu_request_head *)(void *)to)->refine = r->refine;
 }
 
@@ -310,6 +313,8 @@ static void unpack(const beam_gpu_plan *plan, const unsigned char *from, beam_gp
     to->classical_merit = head.candidate_merit[BEAM_GPU_CLASSICAL];
     to->classical_share = head.share;
     to->search_merit = head.search_merit;
+    to->classical_is_bound = head.classical_is_bound;
+    to->classical_evaluations = head.classical_evaluations;
     to->refined = head.refined;
     to->evaluations = head.evaluations;
     if (to->out && head.chosen >= 0) {

@@ -67,11 +67,12 @@ typedef struct beam_gpu_request {
     int layers;     /* to run: cold the first, warm the last so many; 0: all when cold, half
                        of them when warm */
     int candidates; /* bits 1 << beam_gpu_choice of what is to be considered; 0: all. Warm
-                       alone: the exact numbers of given beams */
+                       alone: the exact numbers of given beams. With BEAM_GPU_SEARCH_CLASSICAL
+                       the classical share is searched even where a bound rules it out */
     int refine;     /* iterations of BOBLRBF from the best candidate, certified again and kept where
                        they are better; 0: none, at most BEAM_GPU_REFINE_MAX */
 } beam_gpu_request;
-enum { BEAM_GPU_REFINE_MAX = 1000 };
+enum { BEAM_GPU_REFINE_MAX = 1000, BEAM_GPU_SEARCH_CLASSICAL = 8 };
 
 /* Exact numbers (float64, full antenna space) of the beams sent, which are float32. */
 typedef struct beam_gpu_answer {
@@ -81,9 +82,12 @@ typedef struct beam_gpu_answer {
     double merit;   /* with the cost of missed minimum rates; INFINITY: of no use */
     double network_merit, warm_merit, classical_merit; /* INFINITY: none */
     double classical_share, search_merit; /* power of the classical beams; its merit in float32 */
-    int refined, evaluations; /* iterations done; evaluations of the objective in them. The beams
-                                 are the refined ones where merit is below all three above */
-    beam_design *out;         /* set by the caller of collect: sizes of the scene */
+    int classical_is_bound; /* classical_merit is a lower bound of it, which rules it out: no share
+                               was searched */
+    int classical_evaluations; /* of the search, at most 12 */
+    int refined, evaluations;  /* iterations done; evaluations of the objective in them. The beams
+                                  are the refined ones where merit is below all three above */
+    beam_design *out;          /* set by the caller of collect: sizes of the scene */
 } beam_gpu_answer;
 
 typedef struct beam_gpu beam_gpu;
