@@ -1,6 +1,7 @@
 #include "transport.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,14 +18,27 @@
 enum {
     /* Handshakes broken off in a row after which a daemon with keys is taken to refuse ours. */
     HANGUPS = 3,
+    /* Between two attempts to reach the daemon. libzmq's own would come after NEVER_MS. */
+    RETRY_MS = 20,
+    NEVER_MS = 24 * 3600 * 1000,
     MONITOR_EVENTS = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                     ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED
 };
 
-/* What the monitor of a socket has said. */
+/* A frame that was read out of a socket before it was closed. */
+typedef struct kept {
+    zmq_msg_t frame;
+    struct kept *next;
+} kept;
+
+/* What the monitor of a socket has said, and of a socket for requests what became of it. */
 typedef struct handshake {
     void *monitor;
-    unsigned hangups;  /* in a row */
+    unsigned hangups; /* in a row */
+    bool up;          /* the daemon is there */
+    bool lost;        /* closed: its connection ended */
+    kept *first, *last;
     char refused[160]; /* why there is no point in trying on; "": there is */
 } handshake;
 
@@ -150,6 +164,7 @@ static void unwatch(const beamc_transport *self, void *socket)
 static void socket_close(beamc_transport *self, beamc_socket which)
 {
     handshake *h = &self->handshake[which];
+    h->up = false;
     if (self->socket[which]) {
         unwatch(self, self->socket[which]);
         zmq_socket_monitor(self->socket[which], NULL, 0);
@@ -161,6 +176,56 @@ static void socket_close(beamc_transport *self, beamc_socket which)
         zmq_close(h->monitor);
         h->monitor = NULL;
     }
+}
+
+/* The oldest kept frame to *into (initialised; NULL: dropped). False: there is none. */
+static bool kept_pop(handshake *h, zmq_msg_t *into)
+{
+    kept *it = h->first;
+    if (!it) {
+        return false;
+    }
+    h->first = it->next;
+    if (into) {
+        zmq_msg_move(into, &it->frame);
+    }
+    zmq_msg_close(&it->frame);
+    free(it);
+    return true;
+}
+
+/* False: nothing more has come, or there is no memory for it. */
+static bool keep_one(handshake *h, void *socket)
+{
+    kept *it = malloc(sizeof *it);
+    int received = -1;
+    if (it) {
+        zmq_msg_init(&it->frame);
+        do {
+            received = zmq_msg_recv(&it->frame, socket, ZMQ_DONTWAIT);
+        } while (received < 0 && zmq_errno() == EINTR);
+    }
+    if (received < 0) {
+        free(it);
+        return false;
+    }
+    it->next = NULL;
+    *(h->first ? &h->last->next : &h->first) = it;
+    h->last = it;
+    return true;
+}
+
+/* The connection of a socket for requests has ended: answers that came are kept, requests that did
+ * not leave are dropped. The next request opens another. */
+static void let_go(beamc_transport *self, beamc_socket which)
+{
+    handshake *h = &self->handshake[which];
+    const int zero = 0;
+    while (keep_one(h, self->socket[which])) {
+    }
+    zmq_setsockopt(self->socket[which], ZMQ_LINGER, &zero, sizeof zero);
+    socket_close(self, which);
+    h->lost = true;
 }
 
 void beamc_transport_destroy(beamc_transport **self_p)
@@ -177,6 +242,8 @@ void beamc_transport_destroy(beamc_transport **self_p)
     }
     for (int k = 0; k < BEAMC_SOCKETS; k++) {
         socket_close(self, (beamc_socket)k);
+        while (kept_pop(&self->handshake[k], NULL)) {
+        }
     }
     if (self->epoll_fd >= 0) {
         close(self->epoll_fd);
@@ -212,13 +279,12 @@ static int set_options(const beamc_transport *self, beamc_socket which, void *so
     r |= set_int(socket, ZMQ_SNDTIMEO, self->send_timeout_ms);
     r |= set_int(socket, ZMQ_SNDHWM, self->high_water);
     r |= set_int(socket, ZMQ_RCVHWM, self->high_water);
-    /* Without it a DEALER queues for a peer that is away and replays stale requests when it comes
-     * back. A SUB must not have it: its subscriptions would leave only with the next receive. */
-    if (!subscribes(which)) {
-        r |= set_int(socket, ZMQ_IMMEDIATE, 1);
-    }
-    r |= set_int(socket, ZMQ_RECONNECT_IVL, 20);
-    r |= set_int(socket, ZMQ_RECONNECT_IVL_MAX, 1000);
+    /* A DEALER that connects again by itself sends the next daemon the requests that did not reach
+     * the last one. ZMQ_IMMEDIATE, which prevents that, drops answers that were received and not
+     * yet read when the connection ends, as it does right after the last answers of a daemon that
+     * stops. So we connect again ourselves: see let_go. */
+    r |= set_int(socket, ZMQ_RECONNECT_IVL, subscribes(which) ? RETRY_MS : NEVER_MS);
+    r |= set_int(socket, ZMQ_RECONNECT_IVL_MAX, subscribes(which) ? 1000 : 0);
     r |= zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &self->max_message_bytes,
                         sizeof self->max_message_bytes);
     if (uses_curve(self, which)) {
@@ -258,6 +324,7 @@ static beamc_code look(beamc_transport *self, beamc_socket which, beamc_error *e
     handshake *h = &self->handshake[which];
     unsigned char event[6];
     char address[BEAM_ENDPOINT_BYTES];
+    bool ended = false;
     while (h->monitor && zmq_recv(h->monitor, event, sizeof event, ZMQ_DONTWAIT) == sizeof event) {
         uint16_t what;
         uint32_t value;
@@ -266,16 +333,23 @@ static beamc_code look(beamc_transport *self, beamc_socket which, beamc_error *e
         zmq_recv(h->monitor, address, sizeof address, ZMQ_DONTWAIT);
         if (what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
             h->hangups = 0;
+            h->up = true;
+        } else if (what == ZMQ_EVENT_DISCONNECTED || what == ZMQ_EVENT_CONNECT_RETRIED) {
+            ended = !subscribes(which);
         } else if (!h->refused[0]) {
             judge(self, which, h, what, value);
         }
     }
     if (!h->refused[0]) {
+        if (ended) {
+            let_go(self, which);
+        }
         return BEAMC_OK;
     }
     socket_close(self, which);
     beamc_fail(err, BEAMC_E_TRANSPORT, "%s %s", self->endpoint[which], h->refused);
     h->refused[0] = 0; /* said once: the other sockets can be waited for */
+    h->hangups = 0;
     return BEAMC_E_TRANSPORT;
 }
 
@@ -319,7 +393,7 @@ beamc_code beamc_transport_open(beamc_transport *self, beamc_socket which, beamc
                           zmq_strerror(zmq_errno()));
     }
     self->socket[which] = socket;
-    self->handshake[which] = (handshake){.hangups = 0};
+    self->handshake[which].lost = false;
     if (set_options(self, which, socket) < 0 || monitor_start(self, which) < 0 ||
         zmq_connect(socket, self->endpoint[which]) < 0 ||
         (which != BEAMC_SOCKET_CONTROL &&
@@ -359,21 +433,29 @@ static beamc_code wait_for_peer(beamc_transport *self, beamc_socket which, uint6
                           self->endpoint[which], self->send_timeout_ms,
                           self->handshake[which].hangups ? ", it breaks off the handshake" : "");
     }
-    zmq_pollitem_t items[] = {{.socket = self->socket[which], .events = ZMQ_POLLOUT},
-                              {.socket = self->handshake[which].monitor, .events = ZMQ_POLLIN}};
-    zmq_poll(items, 2, self->send_timeout_ms - (int)spent_ms);
+    if (!self->socket[which]) {
+        poll(NULL, 0, RETRY_MS);
+        return beamc_transport_open(self, which, err);
+    }
+    zmq_pollitem_t items[] = {{.socket = self->handshake[which].monitor, .events = ZMQ_POLLIN},
+                              {.socket = self->socket[which], .events = ZMQ_POLLOUT}};
+    zmq_poll(items, self->handshake[which].up ? 2 : 1, self->send_timeout_ms - (int)spent_ms);
     return BEAMC_OK;
 }
 
 beamc_code beamc_transport_send(beamc_transport *self, beamc_socket which, beamc_error *err)
 {
-    beamc_code code = beamc_transport_open(self, which, err);
     const uint64_t start_ns = beamc_now_ns();
+    beamc_code code = look(self, which, err);
+    if (!code) {
+        code = beamc_transport_open(self, which, err);
+    }
     while (!code) {
-        if (zmq_msg_send(&self->out, self->socket[which], ZMQ_DONTWAIT) >= 0) {
+        const bool up = self->handshake[which].up; /* before, libzmq would only queue it */
+        if (up && zmq_msg_send(&self->out, self->socket[which], ZMQ_DONTWAIT) >= 0) {
             return BEAMC_OK;
         }
-        if (zmq_errno() != EAGAIN && zmq_errno() != EINTR) {
+        if (up && zmq_errno() != EAGAIN && zmq_errno() != EINTR) {
             return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot send to %s: %s",
                               self->endpoint[which], zmq_strerror(zmq_errno()));
         }
@@ -382,26 +464,40 @@ beamc_code beamc_transport_send(beamc_transport *self, beamc_socket which, beamc
     return code;
 }
 
+/* The next frame to self->in; -1: zmq_errno() says why. */
+static int next_frame(beamc_transport *self, beamc_socket which)
+{
+    if (kept_pop(&self->handshake[which], &self->in)) {
+        return 0;
+    }
+    if (!self->socket[which]) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return zmq_msg_recv(&self->in, self->socket[which], ZMQ_DONTWAIT);
+}
+
 beamc_code beamc_transport_receive(beamc_transport *self, beamc_socket which,
                                    const unsigned char **frame, size_t *bytes, beamc_error *err)
 {
     const int expected = subscribes(which) ? 2 : 1;
     int frames = 0, more = 1;
-    if (!self->socket[which]) {
-        return beamc_fail(err, BEAMC_E_TIMEOUT, "the socket is not open");
-    }
+    handshake *h = &self->handshake[which];
     while (more) {
         if (self->in_open) {
             zmq_msg_close(&self->in);
         }
         zmq_msg_init(&self->in);
         self->in_open = true;
-        if (zmq_msg_recv(&self->in, self->socket[which], ZMQ_DONTWAIT) < 0) {
+        if (next_frame(self, which) < 0) {
             if (zmq_errno() == EINTR) {
                 continue;
             }
             if (zmq_errno() == EAGAIN) {
                 const beamc_code code = look(self, which, err);
+                if (!code && h->first) {
+                    continue; /* what was read just now, from a connection that has ended */
+                }
                 return code ? code : beamc_fail(err, BEAMC_E_TIMEOUT, "no message is waiting");
             }
             return beamc_fail(err, BEAMC_E_TRANSPORT, "cannot receive from %s: %s",
@@ -419,11 +515,14 @@ beamc_code beamc_transport_receive(beamc_transport *self, beamc_socket which,
     return BEAMC_OK;
 }
 
-/* The sockets of the mask and their monitors; BEAMC_E_TRANSPORT when one of them was refused. */
+/* The sockets of the mask and their monitors; BEAMC_E_TRANSPORT when one of them was refused.
+ * *ready: something was read already. */
 static beamc_code wait_items(beamc_transport *self, unsigned mask, zmq_pollitem_t *items,
-                             int *count, beamc_error *err)
+                             int *count, bool *ready, beamc_error *err)
 {
+    bool lost = false;
     *count = 0;
+    *ready = false;
     for (int k = 0; k < BEAMC_SOCKETS; k++) {
         if (!(mask & (1u << k))) {
             continue;
@@ -432,15 +531,18 @@ static beamc_code wait_items(beamc_transport *self, unsigned mask, zmq_pollitem_
         if (code) {
             return code;
         }
+        lost |= self->handshake[k].lost;
+        *ready |= self->handshake[k].first != NULL;
         if (self->socket[k]) {
             items[(*count)++] = (zmq_pollitem_t){.socket = self->socket[k], .events = ZMQ_POLLIN};
             items[(*count)++] =
                 (zmq_pollitem_t){.socket = self->handshake[k].monitor, .events = ZMQ_POLLIN};
         }
     }
-    return *count > 0 ? BEAMC_OK
-                      : beamc_fail(err, BEAMC_E_ARGUMENT,
-                                   "nothing was sent or subscribed to, so nothing can arrive");
+    return *count > 0 || lost
+               ? BEAMC_OK
+               : beamc_fail(err, BEAMC_E_ARGUMENT,
+                            "nothing was sent or subscribed to, so nothing can arrive");
 }
 
 beamc_code beamc_transport_wait(beamc_transport *self, unsigned mask, int timeout_ms,
@@ -450,11 +552,13 @@ beamc_code beamc_transport_wait(beamc_transport *self, unsigned mask, int timeou
     const uint64_t start_ns = beamc_now_ns();
     for (int left_ms = timeout_ms;;) {
         int count;
-        const beamc_code code = wait_items(self, mask, items, &count, err);
-        if (code) {
+        bool ready;
+        const beamc_code code = wait_items(self, mask, items, &count, &ready, err);
+        if (code || ready) {
             return code;
         }
-        const int r = zmq_poll(items, count, left_ms);
+        /* without a connection nothing can come: the caller's time passes */
+        const int r = count > 0 ? zmq_poll(items, count, left_ms) : poll(NULL, 0, left_ms);
         if (r < 0 && zmq_errno() == EINTR) { /* the caller may want to stop */
             return beamc_fail(err, BEAMC_E_TIMEOUT, "a signal interrupted the wait");
         }
@@ -492,7 +596,7 @@ beamc_code beamc_transport_subscribe(beamc_transport *self, beamc_socket which,
 
 int beamc_transport_fd(const beamc_transport *self)
 {
-    const bool open = self->socket[BEAMC_SOCKET_CSI] || self->socket[BEAMC_SOCKET_BEAMS] ||
-                      self->socket[BEAMC_SOCKET_TELEMETRY];
+    const bool open = self->socket[BEAMC_SOCKET_CSI] || self->handshake[BEAMC_SOCKET_CSI].lost ||
+                      self->socket[BEAMC_SOCKET_BEAMS] || self->socket[BEAMC_SOCKET_TELEMETRY];
     return open ? self->epoll_fd : -1;
 }

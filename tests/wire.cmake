@@ -4,7 +4,7 @@ if(BEAM_DAEMON)
   foreach(test IN ITEMS test_wire test_wire_limits test_wire_arrays test_wire_large)
     beam_add_test(${test} SOURCES unit/${test}.c unit/wire_common.c LIBS beamproto LABELS unit TIMEOUT 300)
   endforeach()
-  foreach(test IN ITEMS test_client test_client_wide test_client_operators)
+  foreach(test IN ITEMS test_client test_client_wide test_client_operators test_client_connection)
     beam_add_test(${test} SOURCES unit/${test}.c unit/client_fake.c LIBS beamclient_static beamproto PkgConfig::ZMQ
                   LABELS unit)
   endforeach()

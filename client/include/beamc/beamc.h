@@ -430,6 +430,9 @@ typedef struct beamc_answer {
     beamc_error refused;              /* REFUSED */
 } beamc_answer;
 
+/* When the connection to the daemon ends, answers that came stay readable, requests that had not
+ * left are dropped, and the next request waits (send_timeout_ms) for a new connection. */
+
 /* The next answer of any kind from the csi, beams and telemetry sockets. timeout_ms: 0 returns at
  * once, -1 waits for ever. BEAMC_E_TIMEOUT: nothing came. BEAMC_OK also for REFUSED. */
 beamc_code beamc_receive(beamc_client *client, int timeout_ms, beamc_answer *answer,
