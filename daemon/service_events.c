@@ -9,11 +9,19 @@
 
 enum { TICK_MS = 20, ABANDON_MS = 2000 };
 
+/* What came before the end gets its refusal, unless more comes for longer than drain_ms. */
+static bool all_answered(beamd_service *self)
+{
+    return beamd_core_idle(self->core) && !beamd_zsock_waiting(self->csi) &&
+           !beamd_zsock_waiting(self->control);
+}
+
 static void end_if_idle(beamd_service *self)
 {
-    const bool done =
-        self->abandoned ? beamd_core_jobs(self->core) == 0 : beamd_core_idle(self->core);
-    if (self->draining && done) {
+    if (!self->draining) {
+        return;
+    }
+    if (self->abandoned ? beamd_core_jobs(self->core) == 0 : all_answered(self)) {
         beamd_loop_break(self->loop);
     }
 }
@@ -37,23 +45,35 @@ static void drain_over(void *arg)
     self->drain_limit = beamd_watch_timer(self->loop, ABANDON_MS, 0, drain_over, self);
 }
 
-void beamd_service_drain(void *arg)
+static void drain(beamd_service *self)
 {
-    beamd_service *self = arg;
-    if (self->draining) {
-        return;
-    }
+    const beamd_event event = {.kind = BEAMD_EVENT_DRAIN};
     self->draining = true;
     BEAMD_LOG(BEAMD_LOG_NOTICE, "event=draining jobs=%u ready=%u", beamd_core_jobs(self->core),
               beamd_core_waiting(self->core));
+    beamd_service_step(self, &event);
+    /* said when it is so: no request that is sent from now on is taken */
     beamd_notify_send(&self->notify, "STOPPING=1\nSTATUS=Draining");
-    /* not from within a step: the Drain message comes through one */
-    self->drain_wanted = true;
+    self->drain_limit =
+        beamd_watch_timer(self->loop, (unsigned)self->config.drain_ms, 0, drain_over, self);
+    end_if_idle(self);
+}
+
+static void stop_signal(void *arg)
+{
+    beamd_service *self = arg;
+    if (!self->draining) {
+        drain(self);
+    }
+}
+
+void beamd_service_drain(void *arg)
+{
+    beamd_service *self = arg;
+    self->drain_wanted = true; /* not from within the step that the message came through */
     if (self->wake) {
         (void)beamd_watch_arm(self->wake, 0);
     }
-    self->drain_limit =
-        beamd_watch_timer(self->loop, (unsigned)self->config.drain_ms, 0, drain_over, self);
 }
 
 static void reload(void *arg)
@@ -66,8 +86,11 @@ static void wake(void *arg)
 {
     beamd_service *self = arg;
     const beamd_event model = {.kind = BEAMD_EVENT_CONFIG};
-    beamd_event event = {.kind = self->drain_wanted ? BEAMD_EVENT_DRAIN : BEAMD_EVENT_TIME};
-    self->drain_wanted = false;
+    const beamd_event event = {.kind = BEAMD_EVENT_TIME};
+    if (self->drain_wanted) {
+        self->drain_wanted = false;
+        stop_signal(self);
+    }
     if (self->reread_wanted) {
         self->reread_wanted = false;
         beamd_service_step(self, &model);
@@ -99,8 +122,8 @@ static void feed_watchdog(void *arg)
 
 bool beamd_events_start(beamd_service *self, char *why, size_t size)
 {
-    self->on_term = beamd_watch_signal(self->loop, SIGTERM, beamd_service_drain, self);
-    self->on_int = beamd_watch_signal(self->loop, SIGINT, beamd_service_drain, self);
+    self->on_term = beamd_watch_signal(self->loop, SIGTERM, stop_signal, self);
+    self->on_int = beamd_watch_signal(self->loop, SIGINT, stop_signal, self);
     self->on_hup = beamd_watch_signal(self->loop, SIGHUP, reload, self);
     self->tick = beamd_watch_timer(self->loop, TICK_MS, TICK_MS, tick, self);
     self->wake = beamd_watch_deadline(self->loop, wake, self);

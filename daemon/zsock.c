@@ -378,6 +378,11 @@ static void socket_dispatch(void *arg)
     }
 }
 
+bool beamd_zsock_waiting(beamd_zsock *self)
+{
+    return socket_ready(self);
+}
+
 bool beamd_zsock_send(beamd_zsock *self, const beamd_frame *frames, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {

@@ -68,6 +68,8 @@ beamd_zsock *beamd_zsock_xpub(beamd_zmq *zmq, beamd_loop *loop, const beamd_zsoc
 /* Removes the socket file of an ipc endpoint, if it is still ours. */
 void beamd_zsock_destroy(beamd_zsock **self);
 
+/* Whether a message is there that the callback has not seen. */
+bool beamd_zsock_waiting(beamd_zsock *self);
 /* Never blocks. False when the peer is gone or its queue full. */
 bool beamd_zsock_send(beamd_zsock *self, const beamd_frame *frames, unsigned count);
 
