@@ -6,6 +6,11 @@ if(TARGET beamdgpu)
   beam_add_test(test_gpu_batch SOURCES unit/test_gpu_batch.c unit/batch_bench.c unit/batch_case.c common/untrained.c
                 common/model.c ${CMAKE_SOURCE_DIR}/gpu/worker/backend_host.c LIBS beamdgpu beamgworker LABELS unit)
   target_compile_definitions(test_gpu_batch PRIVATE _GNU_SOURCE)
+  if(TARGET beamgemulated)
+    # the path to a device, with the GPU library emulated
+    beam_add_test(test_gpu_worker SOURCES unit/test_gpu_worker.c common/model.c LIBS beamgemulated LABELS unit gpu)
+    target_compile_options(test_gpu_worker PRIVATE -include ${CMAKE_SOURCE_DIR}/gpu/emulate/rename.h)
+  endif()
   if(TARGET beamd-gpu-test)
     beam_add_test(test_gpu_link SOURCES fault/test_gpu_link.c fault/gpu_link_case.c common/model.c
                   LIBS beamdgpu LABELS fault TIMEOUT 300)

@@ -12,7 +12,7 @@
 #include "beam/scene.h"
 
 enum {
-    BEAMG_VERSION = 1, /* of everything here; both sides must agree */
+    BEAMG_VERSION = 2, /* of everything here; both sides must agree */
     BEAMG_ALIGN = 64,
     BEAMG_SLOTS_MAX = 16,    /* batches between the two */
     BEAMG_RING_ENTRIES = 32, /* a power of two above BEAMG_SLOTS_MAX: a ring is never full */
@@ -66,6 +66,8 @@ typedef struct beamg_room {
     beamg_dims dims;
     uint32_t problems; /* of one batch, at most */
     uint32_t sensing_max;
+    uint32_t users_per_station; /* at most; 0: all may be at one */
+    uint32_t reserved;
 } beamg_room;
 
 typedef struct beamg_setup {

@@ -398,6 +398,15 @@ beam_ideal beamg_request_ideal(const beamg_request *self, uint32_t scene)
     return (beam_ideal){.wsr_ideal_bps_hz = s->wsr_ideal_bps_hz, .crlb_min_m2 = s->crlb_min_m2};
 }
 
+const void *beamg_request_frame(const beamg_request *self, uint32_t frame, size_t *bytes)
+{
+    const beamg_frame *f = &self->frame[frame];
+    beam_dims d;
+    (void)read_dims(&f->dims, &d);
+    *bytes = (size_t)frame_bytes(&d);
+    return self->base + f->at;
+}
+
 const double *beamg_request_rows(const beamg_request *self, uint32_t frame, bool *moved)
 {
     const beamg_frame *f = &self->frame[frame];
@@ -425,16 +434,30 @@ void beamg_answer_begin(beamg_answer_out *self, const beamg_request *request, vo
     *self = (beamg_answer_out){.base = answer, .request = request};
 }
 
+void beamg_answer_design(const beamg_answer_out *self, uint32_t problem, int *counts,
+                         beam_design *out)
+{
+    const beamg_problem *p = &self->request->problem[problem];
+    *out = (beam_design){.sensing_max = (int)p->sensing_max, .sensing_count = counts};
+    (void)read_dims(&self->request->frame[self->request->scene[p->scene].frame].dims, &out->dims);
+    unsigned char *at = self->base + p->answer_at;
+    out->beams = (beam_complex *)(void *)at;
+    out->sensing = (beam_complex *)(void *)(at + beams_bytes(&out->dims));
+}
+
 static void put_design(unsigned char *to, const beam_design *design, uint64_t columns)
 {
     const beam_dims *d = &design->dims;
     const size_t row = (size_t)d->antennas * COMPLEX_BYTES;
-    to = put(to, design->beams, beams_bytes(d));
+    const bool there = (const void *)design->beams == (const void *)to;
+    to = there ? to + beams_bytes(d) : put(to, design->beams, beams_bytes(d));
     for (size_t l = 0; l < (size_t)d->stations; l++) {
         const size_t used = (size_t)design->sensing_count[l] * row;
         const beam_complex *from =
             design->sensing + l * (size_t)design->sensing_max * (size_t)d->antennas;
-        (void)put(to, from, used);
+        if (!there) {
+            (void)put(to, from, used);
+        }
         memset(to + used, 0, columns * row - used);
         to += columns * row;
     }

@@ -60,6 +60,8 @@ beam_code beamg_request_open(beamg_request *self, const void *request, size_t by
 /* A view of the shared memory, not to be written to. */
 void beamg_request_scene(const beamg_request *self, uint32_t scene, beam_scene *out);
 beam_ideal beamg_request_ideal(const beamg_request *self, uint32_t scene);
+/* What is the same for all scenes of a frame, without its rows: *bytes of it. */
+const void *beamg_request_frame(const beamg_request *self, uint32_t frame, size_t *bytes);
 /* NULL: none. */
 const double *beamg_request_rows(const beamg_request *self, uint32_t frame, bool *moved);
 /* False: no warm beams. */
@@ -72,6 +74,10 @@ typedef struct beamg_answer_out {
 } beamg_answer_out;
 
 void beamg_answer_begin(beamg_answer_out *self, const beamg_request *request, void *answer);
+/* A view of where the beams of a problem go, for those who write them there themselves; put with
+ * this very design copies nothing. counts: of its columns, [BEAM_MAX_STATIONS], the caller's. */
+void beamg_answer_design(const beamg_answer_out *self, uint32_t problem, int *counts,
+                         beam_design *out);
 /* design: sizes of the scene, or NULL where code is not BEAM_OK; more columns in use than the
  * problem asked for are BEAM_E_LIMIT for the problem. */
 void beamg_answer_put(beamg_answer_out *self, uint32_t problem, beam_code code,

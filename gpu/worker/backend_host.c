@@ -15,10 +15,18 @@ typedef struct host_room {
     size_t design_bytes;
 } host_room;
 
+/* Model and rooms of a setup. */
+typedef struct host_next {
+    beamg_model model;
+    host_room room[BEAMG_ROOMS_MAX];
+    unsigned rooms;
+} host_next;
+
 typedef struct host {
     beamg_model model;
     host_room room[BEAMG_ROOMS_MAX];
     unsigned rooms;
+    beamg_done done;
     beam_network_request request[SCENE_PROBLEMS];
     beam_inference_detail detail[SCENE_PROBLEMS];
     beam_result result[SCENE_PROBLEMS];
@@ -85,34 +93,51 @@ static int make_room(host_room *room, const beamg_dims *of, const beam_model *mo
     return 0;
 }
 
-/* All of it anew beside what serves, then the exchange. */
-static int host_setup(void *object, const beamg_setup *setup, char *why, size_t size)
+static void free_next(host_next *next)
 {
+    for (unsigned i = 0; i < next->rooms; i++) {
+        free_room(&next->room[i]);
+    }
+    beamg_model_free(&next->model);
+    free(next);
+}
+
+/* All of it anew beside what serves. */
+static int host_prepare(void *object, const beamg_setup *setup, void **out, char *why, size_t size)
+{
+    (void)object;
+    host_next *next = calloc(1, sizeof *next);
+    if (!next) {
+        return beamg_refuse(BEAMG_EXIT_CONFIG, why, size, "no memory");
+    }
+    int code = beamg_model_read(setup, &next->model, why, size);
+    next->rooms = setup->rooms < BEAMG_ROOMS_MAX ? setup->rooms : BEAMG_ROOMS_MAX;
+    for (unsigned i = 0; code == 0 && i < next->rooms; i++) {
+        code = make_room(&next->room[i], &setup->room[i].dims, next->model.model, why, size);
+    }
+    if (code != 0) {
+        free_next(next);
+        return code;
+    }
+    *out = next;
+    return 0;
+}
+
+/* The exchange; no batch is ever in flight here. */
+static int host_adopt(void *object, void *from, char *why, size_t size)
+{
+    (void)why;
+    (void)size;
     host *self = object;
-    beamg_model model;
-    host_room room[BEAMG_ROOMS_MAX] = {{.solver = NULL}};
-    int code = beamg_model_read(setup, &model, why, size);
-    if (code != 0) {
-        return code;
-    }
-    const unsigned rooms = setup->rooms < BEAMG_ROOMS_MAX ? setup->rooms : BEAMG_ROOMS_MAX;
-    for (unsigned i = 0; code == 0 && i < rooms; i++) {
-        code = make_room(&room[i], &setup->room[i].dims, model.model, why, size);
-    }
-    if (code != 0) {
-        for (unsigned i = 0; i < rooms; i++) {
-            free_room(&room[i]);
-        }
-        beamg_model_free(&model);
-        return code;
-    }
+    host_next *next = from;
     for (unsigned i = 0; i < self->rooms; i++) {
         free_room(&self->room[i]);
     }
     beamg_model_free(&self->model);
-    self->model = model;
-    self->rooms = rooms;
-    memcpy(self->room, room, sizeof room);
+    self->model = next->model;
+    self->rooms = next->rooms;
+    memcpy(self->room, next->room, sizeof self->room);
+    free(next);
     return 0;
 }
 
@@ -199,10 +224,9 @@ static void run_scene(host *self, host_room *room, const beamg_request *request,
     }
 }
 
-static beamg_status host_run(void *object, const beamg_request *request, beamg_answer_out *out,
-                             char *why, size_t size)
+static beamg_status run(host *self, const beamg_request *request, beamg_answer_out *out, char *why,
+                        size_t size)
 {
-    host *self = object;
     for (uint32_t s = 0; s < request->head.scenes; s++) {
         beam_scene view;
         beamg_request_scene(request, s, &view);
@@ -218,6 +242,29 @@ static beamg_status host_run(void *object, const beamg_request *request, beamg_a
     return BEAMG_OK;
 }
 
+static void host_submit(void *object, beamg_job *job)
+{
+    host *self = object;
+    job->status = run(self, &job->request, &job->answer, job->why, sizeof job->why);
+    beamg_done_put(&self->done, job);
+}
+
+static beamg_job *host_collect(void *object)
+{
+    return beamg_done_take(&((host *)object)->done);
+}
+
+static int host_done_fd(const void *object)
+{
+    (void)object;
+    return -1;
+}
+
+static int host_probe(char *text, size_t size)
+{
+    return beamg_refuse(0, text, size, "the engine on the CPU");
+}
+
 static void host_close(void *object)
 {
     host *self = object;
@@ -231,7 +278,11 @@ static void host_close(void *object)
 const beamg_backend beamg_backend_host = {
     .name = "host",
     .open = host_open,
-    .setup = host_setup,
-    .run = host_run,
+    .probe = host_probe,
+    .prepare = host_prepare,
+    .adopt = host_adopt,
+    .submit = host_submit,
+    .collect = host_collect,
+    .done_fd = host_done_fd,
     .close = host_close,
 };

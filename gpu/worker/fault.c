@@ -8,9 +8,9 @@
  *   nonsense@N batch N: an answer of a ticket that nobody asked for
  *   spoilt@N   batch N: random bytes over the answer only
  *   slow@N     every batch takes N ms longer
- *   absent     no device
- *   broken     ends at the start with an error of the device
- *   never      is never ready, while the heart beats */
+ *   illegal@N  at batch N the device is lost by an illegal access (of a kernel where nvcc built
+ * one; as if, with the backend `emulated`) absent     no device broken     ends at the start with
+ * an error of the device never      is never ready, while the heart beats */
 #include "worker/worker.h"
 
 #include <signal.h>
@@ -20,8 +20,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "emulate/emulate.h"
+
+#ifdef BEAMG_ILLEGAL
+int beamg_fault_illegal(int device); /* fault_illegal.cu */
+#endif
+
 static const char *const kinds[] = {"error",  "hang", "mute",   "crash",  "garbage", "nonsense",
-                                    "spoilt", "slow", "absent", "broken", "never"};
+                                    "spoilt", "slow", "absent", "broken", "never",   "illegal"};
 
 /* NULL: none of this kind. Otherwise its N, 1 where none is given. */
 static bool is_fault(const char *text, const char *kind, unsigned long *number)
@@ -51,10 +57,10 @@ bool beamg_fault_known(const char *text)
 }
 
 /* Whether it is time for `kind`. */
-static bool now(const beamg_worker *self, const char *kind)
+static bool now(const beamg_worker *self, const char *kind, uint64_t batch)
 {
     unsigned long number;
-    return is_fault(self->options.fault, kind, &number) && self->batches == number;
+    return is_fault(self->options.fault, kind, &number) && batch == number;
 }
 
 static void pause_for_ever(void)
@@ -62,6 +68,11 @@ static void pause_for_ever(void)
     for (;;) {
         pause();
     }
+}
+
+static bool emulated(const beamg_worker *self)
+{
+    return strcmp(self->options.backend->name, "emulated") == 0;
 }
 
 int beamg_fault_start(beamg_worker *self)
@@ -77,20 +88,38 @@ int beamg_fault_start(beamg_worker *self)
     if (is_fault(self->options.fault, "never", &number)) {
         pause_for_ever();
     }
+#ifndef BEAMG_ILLEGAL
+    if (is_fault(self->options.fault, "illegal", &number) && !emulated(self)) {
+        return beamg_refuse(BEAMG_EXIT_USAGE, self->why, sizeof self->why,
+                            "--fault illegal: built without nvcc, there is no kernel for it");
+    }
+#endif
     return 0;
 }
 
-bool beamg_fault_batch(beamg_worker *self)
+/* The batch itself goes on: what loses it is the backend's own next look at the device. */
+static void lose_device(const beamg_worker *self)
+{
+    if (emulated(self)) {
+        beam_gpu_emulate_break();
+        return;
+    }
+#ifdef BEAMG_ILLEGAL
+    (void)beamg_fault_illegal(self->setup.device);
+#endif
+}
+
+bool beamg_fault_batch(beamg_worker *self, uint64_t batch)
 {
     unsigned long number;
-    if (now(self, "hang")) {
+    if (now(self, "hang", batch)) {
         pause_for_ever();
     }
-    if (now(self, "mute")) {
+    if (now(self, "mute", batch)) {
         atomic_store(&self->mute, 1);
         pause_for_ever();
     }
-    if (now(self, "crash")) {
+    if (now(self, "crash", batch)) {
         (void)raise(SIGKILL);
     }
     if (is_fault(self->options.fault, "slow", &number)) {
@@ -98,7 +127,10 @@ bool beamg_fault_batch(beamg_worker *self)
                                        .tv_nsec = (long)(number % 1000) * 1000000};
         nanosleep(&extra, NULL);
     }
-    if (now(self, "error")) {
+    if (now(self, "illegal", batch)) {
+        lose_device(self);
+    }
+    if (now(self, "error", batch)) {
         beamg_refuse(0, self->why, sizeof self->why, "made to fail");
         return false;
     }
@@ -114,17 +146,17 @@ static void scribble(void *to, size_t bytes, uint64_t seed)
     }
 }
 
-void beamg_fault_answer(beamg_worker *self, beamg_descriptor *answer)
+void beamg_fault_answer(beamg_worker *self, uint64_t batch, beamg_descriptor *answer)
 {
     const uint64_t seed = (uint64_t)getpid();
-    if (now(self, "nonsense")) {
+    if (now(self, "nonsense", batch)) {
         answer->ticket += 1000;
         answer->slot = 77;
     }
-    if (now(self, "spoilt") || now(self, "garbage")) {
+    if (now(self, "spoilt", batch) || now(self, "garbage", batch)) {
         scribble(beamg_area_answer(&self->area, answer->slot), self->area.answer_bytes, seed);
     }
-    if (now(self, "garbage")) {
+    if (now(self, "garbage", batch)) {
         scribble(self->area.header, sizeof *self->area.header, seed + 1);
         (void)eventfd_write(self->options.answer_fd, 1);
         pause_for_ever();

@@ -13,14 +13,16 @@ int beamg_fault_start(beamg_worker *self)
     return 0;
 }
 
-bool beamg_fault_batch(beamg_worker *self)
+bool beamg_fault_batch(beamg_worker *self, uint64_t batch)
 {
     (void)self;
+    (void)batch;
     return true;
 }
 
-void beamg_fault_answer(beamg_worker *self, beamg_descriptor *answer)
+void beamg_fault_answer(beamg_worker *self, uint64_t batch, beamg_descriptor *answer)
 {
     (void)self;
+    (void)batch;
     (void)answer;
 }

@@ -11,7 +11,8 @@
 #include "worker/worker.h"
 
 #ifdef BEAMG_TEST
-static const beamg_backend *const backends[] = {&beamg_backend_host, &beamg_backend_cuda};
+static const beamg_backend *const backends[] = {&beamg_backend_host, &beamg_backend_emulated,
+                                                &beamg_backend_cuda};
 #else
 static const beamg_backend *const backends[] = {&beamg_backend_cuda};
 #endif
@@ -19,7 +20,9 @@ static const beamg_backend *const backends[] = {&beamg_backend_cuda};
 static const char usage[] =
     "usage: beamd-gpu --memory-fd N --request-fd N --answer-fd N [--parent PID] [--cpus LIST]\n"
     "                 [--spin-us N] [--backend NAME]\n"
-    "The process of beamd that holds the GPU. beamd starts it; by hand it has nothing to do.\n";
+    "       beamd-gpu --probe\n"
+    "The process of beamd that holds the GPU. beamd starts it; by hand only --probe is of use: one "
+    "line\nwith the devices that there are, or why there are none and status 69.\n";
 
 static bool number(const char *text, long low, long high, long *out)
 {
@@ -59,6 +62,9 @@ static bool set_option(beamg_options *options, int key, const char *text)
     case 'b':
         options->backend = backend_named(text);
         return options->backend != NULL;
+    case 'P':
+        options->probe = true;
+        return true;
     case 'f':
         options->fault = text;
         return beamg_fault_known(text);
@@ -69,23 +75,21 @@ static bool set_option(beamg_options *options, int key, const char *text)
 
 static bool parse(int argc, char **argv, beamg_options *options)
 {
-    static const struct option known[] = {{"memory-fd", required_argument, NULL, 'm'},
-                                          {"request-fd", required_argument, NULL, 'r'},
-                                          {"answer-fd", required_argument, NULL, 'a'},
-                                          {"parent", required_argument, NULL, 'p'},
-                                          {"cpus", required_argument, NULL, 'c'},
-                                          {"spin-us", required_argument, NULL, 's'},
-                                          {"backend", required_argument, NULL, 'b'},
-                                          {"fault", required_argument, NULL, 'f'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"memory-fd", required_argument, NULL, 'm'}, {"request-fd", required_argument, NULL, 'r'},
+        {"answer-fd", required_argument, NULL, 'a'}, {"parent", required_argument, NULL, 'p'},
+        {"cpus", required_argument, NULL, 'c'},      {"spin-us", required_argument, NULL, 's'},
+        {"backend", required_argument, NULL, 'b'},   {"probe", no_argument, NULL, 'P'},
+        {"fault", required_argument, NULL, 'f'},     {NULL, 0, NULL, 0}};
     int key;
     while ((key = getopt_long(argc, argv, "", known, NULL)) != -1) {
         if (!set_option(options, key, optarg)) {
             return false;
         }
     }
-    return optind == argc && options->memory_fd >= 0 && options->request_fd >= 0 &&
-           options->answer_fd >= 0;
+    return optind == argc &&
+           (options->probe ||
+            (options->memory_fd >= 0 && options->request_fd >= 0 && options->answer_fd >= 0));
 }
 
 int main(int argc, char **argv)
@@ -96,6 +100,11 @@ int main(int argc, char **argv)
     if (!parse(argc, argv, &options)) {
         (void)fputs(usage, stderr);
         return BEAMG_EXIT_USAGE;
+    }
+    if (options.probe) {
+        char text[BEAMG_TEXT_BYTES];
+        const int code = options.backend->probe(text, sizeof text);
+        return puts(text) < 0 || fflush(stdout) != 0 ? BEAMG_EXIT_USAGE : code;
     }
     /* beamd may have ended before this took effect: then the parent is another already */
     if (options.parent != 0 &&

@@ -1,4 +1,4 @@
-/* The model of a setup: a file, or the one built in. */
+/* What backends share: the model of a setup (a file, or the one built in), queues. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,4 +88,28 @@ int beamg_model_read(const beamg_setup *setup, beamg_model *out, char *why, size
     const int code = load(setup, bytes, length, out, why, size);
     free(bytes);
     return code;
+}
+
+int beamg_backend_setup(const beamg_backend *backend, void *self, const beamg_setup *setup,
+                        char *why, size_t size)
+{
+    void *next = NULL;
+    const int code = backend->prepare(self, setup, &next, why, size);
+    return code ? code : backend->adopt(self, next, why, size);
+}
+
+void beamg_done_put(beamg_done *self, beamg_job *job)
+{
+    job->next = NULL;
+    *(self->first ? &self->last->next : &self->first) = job;
+    self->last = job;
+}
+
+beamg_job *beamg_done_take(beamg_done *self)
+{
+    beamg_job *job = self->first;
+    if (job) {
+        self->first = job->next;
+    }
+    return job;
 }

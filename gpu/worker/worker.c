@@ -91,47 +91,149 @@ static int choose_cpus(beamg_worker *self)
 
 /* --- Work --- */
 
-static beamg_status run_batch(beamg_worker *self, const beamg_descriptor *d)
+/* 0, or the code to end with. */
+static int send_answer(beamg_worker *self, const beamg_descriptor *d, uint64_t number)
 {
-    const uint64_t start_ns = now_ns();
-    beamg_request request;
-    beam_error err;
-    if (beamg_request_open(&request, beamg_area_request(&self->area, d->slot), (size_t)d->bytes,
-                           self->area.answer_bytes, &err) != BEAM_OK) {
-        beamg_refuse(0, self->why, sizeof self->why, "%s %s", err.field, err.text);
-        return BEAMG_REFUSED;
+    beamg_descriptor answer = *d;
+    answer.bytes = self->area.answer_bytes;
+    if (d->status != BEAMG_OK) {
+        memcpy(self->area.header->text, self->why, sizeof self->why);
     }
-    if (!beamg_fault_batch(self)) {
-        return BEAMG_BROKEN;
+    beamg_fault_answer(self, number, &answer);
+    if (d->status == BEAMG_BROKEN) {
+        say(self, BEAMG_FAILED); /* before the answer, so that the reason is there with it */
     }
-    beamg_answer_out out;
-    beamg_answer_begin(&out, &request, beamg_area_answer(&self->area, d->slot));
-    const beamg_status status =
-        self->options.backend->run(self->backend, &request, &out, self->why, sizeof self->why);
-    if (status == BEAMG_OK) {
-        beamg_answer_end(&out, d->ticket, self->setup.generation, start_ns, now_ns());
+    if (beamg_push(&self->answer, &answer) != BEAMG_RING_DONE) {
+        return beamg_refuse(BEAMG_EXIT_USAGE, self->why, sizeof self->why, "no turn for an answer");
     }
-    return status;
+    (void)eventfd_write(self->options.answer_fd, 1);
+    return d->status == BEAMG_BROKEN ? BEAMG_EXIT_DEVICE : 0;
 }
 
-static beamg_status run_setup(beamg_worker *self, const beamg_descriptor *d)
+static int finish_batch(beamg_worker *self, beamg_job *job)
 {
-    beamg_setup setup;
-    if (d->bytes != sizeof setup) {
-        return BEAMG_REFUSED;
+    const beamg_descriptor d = {.ticket = job->ticket,
+                                .slot = job->slot,
+                                .kind = BEAMG_BATCH,
+                                .status = (uint32_t)job->status};
+    job->busy = false;
+    if (job->status == BEAMG_OK) {
+        beamg_answer_end(&job->answer, job->ticket, job->generation, job->start_ns, now_ns());
+    } else {
+        memcpy(self->why, job->why, sizeof self->why);
     }
-    memcpy(&setup, beamg_area_request(&self->area, d->slot), sizeof setup);
-    const int code =
-        self->options.backend->setup(self->backend, &setup, self->why, sizeof self->why);
-    if (code == 0) {
-        self->setup = setup;
-        return BEAMG_OK;
-    }
-    return code == BEAMG_EXIT_CONFIG ? BEAMG_UNPREPARED : BEAMG_BROKEN;
+    return send_answer(self, &d, job->number);
 }
+
+static int start_batch(beamg_worker *self, const beamg_descriptor *d)
+{
+    beamg_job *job = &self->job[d->slot];
+    if (job->busy) {
+        return beamg_refuse(BEAMG_EXIT_USAGE, self->why, sizeof self->why,
+                            "slot %u is in use already", d->slot);
+    }
+    *job = (beamg_job){.ticket = d->ticket,
+                       .slot = d->slot,
+                       .number = self->batches,
+                       .start_ns = now_ns(),
+                       .generation = self->setup.generation,
+                       .busy = true};
+    beam_error err;
+    if (beamg_request_open(&job->request, beamg_area_request(&self->area, d->slot),
+                           (size_t)d->bytes, self->area.answer_bytes, &err) != BEAM_OK) {
+        job->status = BEAMG_REFUSED;
+        beamg_refuse(0, job->why, sizeof job->why, "%s %s", err.field, err.text);
+        return finish_batch(self, job);
+    }
+    if (!beamg_fault_batch(self, job->number)) {
+        job->status = BEAMG_BROKEN;
+        memcpy(job->why, self->why, sizeof job->why);
+        return finish_batch(self, job);
+    }
+    beamg_answer_begin(&job->answer, &job->request, beamg_area_answer(&self->area, d->slot));
+    self->options.backend->submit(self->backend, job);
+    return 0;
+}
+
+/* --- Setups: prepared in a thread, so that batches are served meanwhile --- */
+
+static void *build(void *arg)
+{
+    beamg_worker *self = arg;
+    self->builder_code =
+        self->options.backend->prepare(self->backend, &self->change[0].setup, &self->prepared,
+                                       self->builder_why, sizeof self->builder_why);
+    (void)eventfd_write(self->builder_fd, 1);
+    return NULL;
+}
+
+static int finish_change(beamg_worker *self, int code);
+
+static int begin_change(beamg_worker *self)
+{
+    self->prepared = NULL;
+    const int error = pthread_create(&self->builder, NULL, build, self);
+    if (error == 0) {
+        return 0;
+    }
+    beamg_refuse(0, self->why, sizeof self->why, "no thread: %s", strerror(error));
+    return finish_change(self, BEAMG_EXIT_CONFIG);
+}
+
+/* Answers the first setup and goes on with the next. */
+static int finish_change(beamg_worker *self, int code)
+{
+    const beamg_change *change = &self->change[0];
+    const beamg_descriptor d = {.ticket = change->ticket,
+                                .slot = change->slot,
+                                .kind = BEAMG_SETUP,
+                                .status = code == 0                   ? BEAMG_OK
+                                          : code == BEAMG_EXIT_CONFIG ? BEAMG_UNPREPARED
+                                                                      : BEAMG_BROKEN};
+    const uint64_t number = change->number;
+    if (code == 0) {
+        self->setup = change->setup;
+    }
+    self->changes--;
+    memmove(self->change, self->change + 1, self->changes * sizeof *self->change);
+    const int ended = send_answer(self, &d, number);
+    return ended || self->changes == 0 ? ended : begin_change(self);
+}
+
+static int adopt_change(beamg_worker *self)
+{
+    (void)pthread_join(self->builder, NULL);
+    int code = self->builder_code;
+    if (code != 0) {
+        memcpy(self->why, self->builder_why, sizeof self->why);
+    } else {
+        code = self->options.backend->adopt(self->backend, self->prepared, self->why,
+                                            sizeof self->why);
+    }
+    return finish_change(self, code);
+}
+
+static int start_change(beamg_worker *self, const beamg_descriptor *d)
+{
+    if (d->bytes != sizeof(beamg_setup) || self->changes == BEAMG_SLOTS_MAX) {
+        const beamg_descriptor answer = {
+            .ticket = d->ticket, .slot = d->slot, .kind = d->kind, .status = BEAMG_REFUSED};
+        beamg_refuse(0, self->why, sizeof self->why, "a setup of %llu bytes",
+                     (unsigned long long)d->bytes);
+        return send_answer(self, &answer, self->batches);
+    }
+    beamg_change *change = &self->change[self->changes];
+    memcpy(&change->setup, beamg_area_request(&self->area, d->slot), sizeof change->setup);
+    change->ticket = d->ticket;
+    change->slot = d->slot;
+    change->number = self->batches;
+    return self->changes++ == 0 ? begin_change(self) : 0;
+}
+
+/* --- The loop --- */
 
 /* 0, or the code to end with. */
-static int serve_one(beamg_worker *self, const beamg_descriptor *d)
+static int start_one(beamg_worker *self, const beamg_descriptor *d)
 {
     if (d->slot >= self->area.slots || d->bytes > self->area.request_bytes) {
         return beamg_refuse(BEAMG_EXIT_USAGE, self->why, sizeof self->why,
@@ -139,59 +241,80 @@ static int serve_one(beamg_worker *self, const beamg_descriptor *d)
                             (unsigned long long)d->bytes);
     }
     self->batches++;
-    const beamg_status status = d->kind == BEAMG_BATCH   ? run_batch(self, d)
-                                : d->kind == BEAMG_SETUP ? run_setup(self, d)
-                                                         : BEAMG_REFUSED;
-    beamg_descriptor answer = {.ticket = d->ticket,
-                               .slot = d->slot,
-                               .kind = d->kind,
-                               .status = (uint32_t)status,
-                               .bytes = self->area.answer_bytes};
-    if (status != BEAMG_OK) {
-        memcpy(self->area.header->text, self->why, sizeof self->why);
+    if (d->kind == BEAMG_BATCH) {
+        return start_batch(self, d);
     }
-    beamg_fault_answer(self, &answer);
-    if (status == BEAMG_BROKEN) {
-        say(self, BEAMG_FAILED); /* before the answer, so that the reason is there with it */
+    if (d->kind == BEAMG_SETUP) {
+        return start_change(self, d);
     }
-    if (beamg_push(&self->answer, &answer) != BEAMG_RING_DONE) {
-        return beamg_refuse(BEAMG_EXIT_USAGE, self->why, sizeof self->why, "no turn for an answer");
-    }
-    (void)eventfd_write(self->options.answer_fd, 1);
-    return status == BEAMG_BROKEN ? BEAMG_EXIT_DEVICE : 0;
+    const beamg_descriptor answer = {
+        .ticket = d->ticket, .slot = d->slot, .kind = d->kind, .status = BEAMG_REFUSED};
+    beamg_refuse(0, self->why, sizeof self->why, "a request of kind %u", d->kind);
+    return send_answer(self, &answer, self->batches);
 }
 
-/* Looks for spin_us, then sleeps. A wake-up before the sleep stays in the descriptor. */
-static beamg_ring_code next_request(beamg_worker *self, beamg_descriptor *d)
+static void empty(int fd)
 {
-    const uint64_t until_ns = now_ns() + (uint64_t)self->options.spin_us * 1000u;
-    for (;;) {
-        const beamg_ring_code code = beamg_pop(&self->request, d);
-        if (code != BEAMG_RING_NONE) {
-            return code;
-        }
-        if (now_ns() < until_ns) {
-            continue;
-        }
-        struct pollfd wait = {.fd = self->options.request_fd, .events = POLLIN};
-        eventfd_t count;
-        if (poll(&wait, 1, -1) > 0) {
-            (void)eventfd_read(self->options.request_fd, &count);
-        }
+    eventfd_t count;
+    (void)eventfd_read(fd, &count);
+}
+
+/* Until something may have happened. A wake-up before it stays in its descriptor. */
+static void wait_for_work(beamg_worker *self)
+{
+    struct pollfd wait[3] = {
+        {.fd = self->options.request_fd, .events = POLLIN},
+        {.fd = self->builder_fd, .events = POLLIN},
+        {.fd = self->options.backend->done_fd(self->backend), .events = POLLIN}, /* -1: none */
+    };
+    if (poll(wait, 3, -1) > 0 && (wait[0].revents & POLLIN)) {
+        empty(self->options.request_fd);
     }
 }
 
+/* One turn: what has come, what is done, a setup. *busy: there was any. */
+static int turn(beamg_worker *self, bool *busy)
+{
+    beamg_descriptor d;
+    int code = 0;
+    const beamg_ring_code popped = beamg_pop(&self->request, &d);
+    if (popped == BEAMG_RING_BAD) {
+        return beamg_refuse(BEAMG_EXIT_USAGE, self->why, sizeof self->why,
+                            "the ring of requests is damaged");
+    }
+    *busy = popped == BEAMG_RING_DONE;
+    if (popped == BEAMG_RING_DONE) {
+        code = start_one(self, &d);
+    }
+    for (beamg_job *job; code == 0 && (job = self->options.backend->collect(self->backend));) {
+        *busy = true;
+        code = finish_batch(self, job);
+    }
+    eventfd_t count;
+    if (code == 0 && self->changes > 0 && eventfd_read(self->builder_fd, &count) == 0) {
+        *busy = true;
+        code = adopt_change(self);
+    }
+    return code;
+}
+
+/* Looks for spin_us, then sleeps. */
 static int serve(beamg_worker *self)
 {
+    const uint64_t spin_ns = (uint64_t)self->options.spin_us * 1000u;
+    uint64_t until_ns = now_ns() + spin_ns;
     for (;;) {
-        beamg_descriptor d;
-        if (next_request(self, &d) == BEAMG_RING_BAD) {
-            return beamg_refuse(BEAMG_EXIT_USAGE, self->why, sizeof self->why,
-                                "the ring of requests is damaged");
-        }
-        const int code = serve_one(self, &d);
+        bool busy;
+        const int code = turn(self, &busy);
         if (code != 0) {
             return code;
+        }
+        const uint64_t at_ns = now_ns();
+        if (busy) {
+            until_ns = at_ns + spin_ns;
+        } else if (at_ns >= until_ns) {
+            wait_for_work(self);
+            until_ns = now_ns() + spin_ns;
         }
     }
 }
@@ -201,12 +324,18 @@ static int start(beamg_worker *self)
     char device[BEAMG_TEXT_BYTES] = "";
     const beamg_backend *backend = self->options.backend;
     int code = choose_cpus(self);
+    self->builder_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (code == 0 && self->builder_fd < 0) {
+        code = beamg_refuse(BEAMG_EXIT_DEVICE, self->why, sizeof self->why, "no descriptor: %s",
+                            strerror(errno));
+    }
     code = code ? code : start_heart(self);
     code = code ? code : beamg_fault_start(self);
     code = code ? code
                 : backend->open(&self->backend, &self->setup, device, self->why, sizeof self->why);
     if (code == 0) {
-        code = backend->setup(self->backend, &self->setup, self->why, sizeof self->why);
+        code =
+            beamg_backend_setup(backend, self->backend, &self->setup, self->why, sizeof self->why);
     }
     if (code == 0) {
         memcpy(self->area.header->device, device, sizeof device);

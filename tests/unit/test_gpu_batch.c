@@ -45,7 +45,7 @@ static void *start_backend(const world *w)
     setup.room[0].dims = (beamg_dims){d->stations, d->antennas, d->users, d->targets};
     snprintf(setup.model_file, sizeof setup.model_file, "%s", w->path);
     assert_int_equal(beamg_backend_host.open(&backend, &setup, device, why, sizeof why), 0);
-    if (beamg_backend_host.setup(backend, &setup, why, sizeof why) != 0) {
+    if (beamg_backend_setup(&beamg_backend_host, backend, &setup, why, sizeof why) != 0) {
         fail_msg("%s", why);
     }
     return backend;
@@ -116,13 +116,15 @@ static uint64_t pack(world *w)
 static void compute(world *w, uint64_t bytes)
 {
     beam_error err;
-    char why[256];
-    beamg_request request;
-    beamg_answer_out out;
-    test_must(beamg_request_open(&request, w->request, bytes, w->answer_bytes, &err), &err, "open");
-    beamg_answer_begin(&out, &request, w->answer);
-    assert_int_equal(beamg_backend_host.run(w->backend, &request, &out, why, sizeof why), BEAMG_OK);
-    beamg_answer_end(&out, 7, 1, 10, 20);
+    beamg_job job = {.number = 1};
+    test_must(beamg_request_open(&job.request, w->request, bytes, w->answer_bytes, &err), &err,
+              "open");
+    beamg_answer_begin(&job.answer, &job.request, w->answer);
+    beamg_backend_host.submit(w->backend, &job);
+    assert_ptr_equal(beamg_backend_host.collect(w->backend), &job);
+    assert_null(beamg_backend_host.collect(w->backend));
+    assert_int_equal(job.status, BEAMG_OK);
+    beamg_answer_end(&job.answer, 7, 1, 10, 20);
 }
 
 static void test_same_beams(void **state)

@@ -1,0 +1,32 @@
+/* Other names for the emulation and for the backend over it, so that they can be linked beside the
+ * real ones. Included before everything else (-include). */
+#ifndef BEAM_GPU_EMULATE_RENAME_H
+#define BEAM_GPU_EMULATE_RENAME_H
+
+#define beam_gpu_devices beam_gpu_emulated_devices
+#define beam_gpu_create beam_gpu_emulated_create
+#define beam_gpu_destroy beam_gpu_emulated_destroy
+#define beam_gpu_load_model beam_gpu_emulated_load_model
+#define beam_gpu_load_mlp beam_gpu_emulated_load_mlp
+#define beam_gpu_prepare beam_gpu_emulated_prepare
+#define beam_gpu_set_cluster beam_gpu_emulated_set_cluster
+#define beam_gpu_cluster_busy beam_gpu_emulated_cluster_busy
+#define beam_gpu_submit beam_gpu_emulated_submit
+#define beam_gpu_collect beam_gpu_emulated_collect
+#define beam_gpu_info_of beam_gpu_emulated_info_of
+
+#define BEAMG_CUDA_NAME "emulated"
+#define beamg_backend_cuda beamg_backend_emulated
+#define beamg_clusters_count beamg_emulated_clusters_count
+#define beamg_clusters_init beamg_emulated_clusters_init
+#define beamg_clusters_free beamg_emulated_clusters_free
+#define beamg_cluster_of beamg_emulated_cluster_of
+#define beamg_cuda_room_make beamg_emulated_room_make
+#define beamg_cuda_room_free beamg_emulated_room_free
+#define beamg_cuda_room_model beamg_emulated_room_model
+#define beamg_cuda_room_fits beamg_emulated_room_fits
+#define beamg_cuda_room_start beamg_emulated_room_start
+#define beamg_cuda_room_finish beamg_emulated_room_finish
+#define beamg_cuda_exit beamg_emulated_exit
+
+#endif
