@@ -20,6 +20,20 @@ namespace
 constexpr int lanes = 128, repeats = 21;
 constexpr size_t workspace_bytes = 32u << 20;
 
+/* What else of cuBLAS is used. */
+struct batched_library {
+    decltype(&cublasCgemmStridedBatched) cgemm_strided;
+    decltype(&cublasCgeqrfBatched) cgeqrf;
+    decltype(&cublasCtrsmBatched) ctrsm;
+};
+
+bool open_batched(void *library, batched_library *b, char *text, size_t size)
+{
+    return beam_gpu_symbol(library, "cublasCgemmStridedBatched", &b->cgemm_strided, text, size) &&
+           beam_gpu_symbol(library, "cublasCgeqrfBatched", &b->cgeqrf, text, size) &&
+           beam_gpu_symbol(library, "cublasCtrsmBatched", &b->ctrsm, text, size);
+}
+
 /* The part of cuSOLVER that is used. */
 struct solver_library {
     void *library;
@@ -64,6 +78,7 @@ struct bench {
     cudaStream_t stream;
     cudaEvent_t begin, end;
     beam_gpu_cublas blas;
+    batched_library batched;
     cublasHandle_t handle;
     solver_library solver;
     cusolverDnHandle_t solver_handle;
@@ -311,7 +326,7 @@ cuComplex **as_blas(beam_c32 **x)
 /* to = A^H B of every matrix, A [D columns][N], B [columns][N]. */
 beam_gpu_code inner_products(bench *b, beam_c32 *A, beam_c32 *B, int columns, beam_c32 *to)
 {
-    BENCH_BLAS(b, b->blas.cgemm_strided_batched(
+    BENCH_BLAS(b, b->batched.cgemm_strided(
                       b->handle, CUBLAS_OP_C, CUBLAS_OP_N, b->D, columns, b->N, &one, as_blas(A),
                       b->N, static_cast<long long>(product(b->D, b->N, 1)), as_blas(B), b->N,
                       static_cast<long long>(product(columns, b->N, 1)), &zero, as_blas(to), b->D,
@@ -322,7 +337,7 @@ beam_gpu_code inner_products(bench *b, beam_c32 *A, beam_c32 *B, int columns, be
 /* basis <- basis R^-1, R the upper triangles of matrices with leading dimension `stride`. */
 beam_gpu_code solve(bench *b, beam_c32 **triangle, int stride)
 {
-    BENCH_BLAS(b, b->blas.ctrsm_batched(b->handle, CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_UPPER,
+    BENCH_BLAS(b, b->batched.ctrsm(b->handle, CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_UPPER,
                                         CUBLAS_OP_N, CUBLAS_DIAG_NON_UNIT, b->N, b->D, &one,
                                         as_blas(triangle), stride, as_blas(b->m.basis_of), b->N,
                                         b->M));
@@ -344,7 +359,7 @@ beam_gpu_code cholesky(bench *b)
 beam_gpu_code householder(bench *b)
 {
     int info = 0;
-    BENCH_BLAS(b, b->blas.cgeqrf_batched(b->handle, b->N, b->D, as_blas(b->m.factored_of), b->N,
+    BENCH_BLAS(b, b->batched.cgeqrf(b->handle, b->N, b->D, as_blas(b->m.factored_of), b->N,
                                          as_blas(b->m.tau_of), &info, b->M));
     BENCH_TRY(solve(b, b->m.factored_of, b->N));
     return inner_products(b, b->m.basis, b->m.vectors, b->Q, b->m.coordinates);
@@ -410,7 +425,9 @@ beam_gpu_code measure(bench *b, way run, beam_gpu_reduction_time *out)
 
 bool open_libraries(bench *b, char *text, size_t size)
 {
-    if (!beam_gpu_cublas_open(&b->blas, text, size) || !open_solver(&b->solver, text, size)) {
+    if (!beam_gpu_cublas_open(&b->blas, text, size) ||
+        !open_batched(b->blas.library, &b->batched, text, size) ||
+        !open_solver(&b->solver, text, size)) {
         return false;
     }
     const bool made = b->blas.create(&b->handle) == CUBLAS_STATUS_SUCCESS &&
