@@ -13,7 +13,7 @@ if(TARGET beamdgpu)
   endif()
   if(TARGET beamd-gpu-test)
     beam_add_test(test_gpu_link SOURCES fault/test_gpu_link.c fault/gpu_link_case.c common/model.c
-                  LIBS beamdgpu LABELS fault TIMEOUT 300)
+                  LIBS beamdgpu beamgemulated LABELS fault TIMEOUT 300)
     target_compile_definitions(test_gpu_link PRIVATE BEAM_GPU_WORKER="$<TARGET_FILE:beamd-gpu-test>"
                                                      BEAM_GPU_PROGRAM="$<TARGET_FILE:beamd-gpu>")
     add_dependencies(test_gpu_link beamd-gpu-test beamd-gpu)

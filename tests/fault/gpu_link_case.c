@@ -11,8 +11,11 @@
 #include <cmocka.h>
 
 #include "clock.h"
+#include "worker/backend.h"
 
 #define MS UINT64_C(1000000)
+
+const char *case_backend = "host";
 
 uint64_t case_now_ns(void)
 {
@@ -78,8 +81,10 @@ link_case *link_case_new(const char *fault)
 
 void link_case_fault(link_case *c, const char *fault)
 {
-    c->arguments[0] = fault ? "--fault" : NULL;
-    c->arguments[1] = fault;
+    c->arguments[0] = "--backend";
+    c->arguments[1] = case_backend;
+    c->arguments[2] = fault ? "--fault" : NULL;
+    c->arguments[3] = fault;
 }
 
 void link_case_open(link_case *c)
@@ -230,9 +235,8 @@ static uint64_t fill(link_case *c, void *request)
 {
     beamg_writer w;
     beam_error err;
-    test_must(beamg_write_begin(&w, request, beamd_gpu_request_bytes(c->link),
-                                beamd_gpu_answer_bytes(c->link), CASE_SCENES, CASE_SCENES,
-                                CASE_PROBLEMS, &err),
+    test_must(beamg_write_begin(&w, request, c->options.request_bytes, c->options.answer_bytes,
+                                CASE_SCENES, CASE_SCENES, CASE_PROBLEMS, &err),
               &err, "begin");
     for (uint32_t i = 0; i < CASE_SCENES; i++) {
         test_must(beamg_write_frame(&w, c->scene[i], 0, NULL, false, &err), &err, "frame");
@@ -273,9 +277,52 @@ void case_load(link_case *c, uint64_t period_ns, uint64_t lost_after_ns, uint64_
     }
 }
 
-void case_reference(const link_case *c, int model, double merit[CASE_PROBLEMS],
+/* The same in this process. */
+static void emulated_reference(link_case *c, int model, double merit[CASE_PROBLEMS],
+                               beam_design *design[CASE_PROBLEMS])
+{
+    const beamg_backend *b = &beamg_backend_emulated;
+    void *self, *request = test_memory(c->options.request_bytes),
+                *answer = test_memory(c->options.answer_bytes);
+    char device[BEAMG_TEXT_BYTES], why[BEAMG_TEXT_BYTES];
+    beamg_setup setup = c->setup;
+    beam_error err;
+    beamg_job job = {.ticket = 1};
+    snprintf(setup.model_file, sizeof setup.model_file, "%s", c->path[model]);
+    if (b->open(&self, &setup, device, why, sizeof why) != 0 ||
+        beamg_backend_setup(b, self, &setup, why, sizeof why) != 0) {
+        fail_msg("%s", why);
+    }
+    test_must(
+        beamg_request_open(&job.request, request, fill(c, request), c->options.answer_bytes, &err),
+        &err, "request");
+    beamg_answer_begin(&job.answer, &job.request, answer);
+    b->submit(self, &job);
+    while (!b->collect(self)) {
+        usleep(100);
+    }
+    assert_int_equal(job.status, BEAMG_OK);
+    beamg_answer_end(&job.answer, 1, 1, 1, 1);
+    for (uint32_t p = 0; p < CASE_PROBLEMS; p++) {
+        beam_result result;
+        double network_merit;
+        test_must(
+            beamg_answer_take(answer, p, &c->place[p], design[p], &result, &network_merit, &err),
+            &err, "answer");
+        merit[p] = result.merit;
+    }
+    b->close(self);
+    free(request);
+    free(answer);
+}
+
+void case_reference(link_case *c, int model, double merit[CASE_PROBLEMS],
                     beam_design *design[CASE_PROBLEMS])
 {
+    if (strcmp(case_backend, "emulated") == 0) {
+        emulated_reference(c, model, merit, design);
+        return;
+    }
     const test_model_file *file = &c->file[model];
     const beam_dims *dims = &c->scene[0]->dims;
     beam_error err;

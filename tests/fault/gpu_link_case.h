@@ -19,6 +19,10 @@ typedef struct case_record {
     bool good; /* the answer could be read */
 } case_record;
 
+/* Of the worker's program: "host" answers with the engine's bits, "emulated" with those of the
+ * device functions, through everything that a device's batches go through. */
+extern const char *case_backend;
+
 typedef struct link_case {
     beamd_gpu_options options;
     beamg_setup setup;
@@ -60,9 +64,9 @@ bool case_submit(link_case *c, uint64_t lost_after_ns);
 /* An open loop: a batch every period_ns for for_ns, whatever becomes of them. */
 void case_load(link_case *c, uint64_t period_ns, uint64_t lost_after_ns, uint64_t for_ns);
 
-/* What the engine answers, in this process, to the problems of a batch with model `model`: merits.
- */
-void case_reference(const link_case *c, int model, double merit[CASE_PROBLEMS],
+/* What the backend answers, in this process, to the problems of a batch with model `model`: merits
+ * and beams. */
+void case_reference(link_case *c, int model, double merit[CASE_PROBLEMS],
                     beam_design *design[CASE_PROBLEMS]);
 /* Of one batch: its beams. Waits for a worker and a slot; ends the test unless it is answered. */
 void case_ask(link_case *c, double merit[CASE_PROBLEMS], beam_design *design[CASE_PROBLEMS]);
