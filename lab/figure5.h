@@ -20,6 +20,7 @@ typedef struct lab_figure5_request {
 /* Somebody else who answers, a GPU: the caller's. */
 typedef struct lab_figure5_device {
     void *self;
+    bool refines; /* false: never asked to */
     /* Once, outside the clock: what belongs to geometry and budgets, and room for `most` requests
      * at a time. sensing: least-CRLB rows as designs (their beams are ignored). */
     beam_code (*open)(void *self, int scenes, const beam_scene *const *scene,

@@ -43,7 +43,8 @@ beam_code lab_figure5_budgets(const lab_figure5 *self, lab_setting setting, lab_
                        : contender == LAB_CONTENDER_MLP && o->mlp ? layers_of(o->mlp)
                                                                   : 0;
     *count = 0;
-    if (is_device(contender) && !o->device) {
+    if (is_device(contender) &&
+        (!o->device || (contender == LAB_CONTENDER_DEVICE_REFINED && !o->device->refines))) {
         return BEAM_OK;
     }
     if ((contender == LAB_CONTENDER_MLP && !o->mlp) ||

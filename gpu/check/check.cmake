@@ -13,16 +13,43 @@ function(beam_gpu_check_program name library)
   target_link_libraries(${name} PRIVATE ${library} beamtest beammodel Threads::Threads)
 endfunction()
 
+# Wall time to merit with the network on the device beside everybody on the CPU.
+function(beam_gpu_figure_program name library)
+  add_executable(${name} ${CMAKE_SOURCE_DIR}/gpu/check/beam_gpu_figure5.c)
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/gpu/include ${CMAKE_SOURCE_DIR}/engine)
+  target_link_libraries(${name} PRIVATE ${library} beamfigure)
+endfunction()
+
 if(TARGET beamgpupack AND EXISTS ${CMAKE_SOURCE_DIR}/gpu/emulate/emulate.c)
   add_library(beamgpuemulated STATIC ${CMAKE_SOURCE_DIR}/gpu/emulate/emulate.c)
   target_compile_definitions(beamgpuemulated PRIVATE _GNU_SOURCE)
   target_include_directories(beamgpuemulated PRIVATE ${CMAKE_SOURCE_DIR}/engine)
   target_link_libraries(beamgpuemulated PUBLIC beamgpupack Threads::Threads)
   beam_gpu_check_program(beam_gpu_check_emulated beamgpuemulated)
+  if(TARGET beamfigure)
+    beam_gpu_figure_program(beam_gpu_figure5_emulated beamgpuemulated)
+  endif()
 endif()
 
 if(TARGET beamgpu)
   beam_gpu_check_program(beam_gpu_check beamgpu)
+  if(TARGET beamfigure)
+    beam_gpu_figure_program(beam_gpu_figure5 beamgpu)
+  endif()
+  # ceilings of the device, a program of its own
+  set(ceilings ${CMAKE_CURRENT_BINARY_DIR}/beam_gpu_ceilings)
+  set(codes "")
+  foreach(architecture ${BEAM_CUDA_ARCHITECTURES})
+    list(APPEND codes -gencode=arch=compute_${architecture},code=sm_${architecture})
+  endforeach()
+  add_custom_command(
+    OUTPUT ${ceilings}
+    COMMAND ${BEAM_NVCC_FOUND} -std=c++17 -O3 ${codes} -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Werror
+            -cudart static ${CMAKE_SOURCE_DIR}/gpu/check/ceilings.cu -o ${ceilings}
+    DEPENDS ${CMAKE_SOURCE_DIR}/gpu/check/ceilings.cu
+    COMMENT "nvcc ceilings.cu" VERBATIM)
+  add_custom_target(beam_gpu_ceilings ALL DEPENDS ${ceilings})
   add_test(NAME gpu_check COMMAND beam_gpu_check)
   set_tests_properties(gpu_check PROPERTIES TIMEOUT 600 LABELS gpu SKIP_RETURN_CODE 77)
 endif()

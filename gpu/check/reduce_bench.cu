@@ -338,9 +338,8 @@ beam_gpu_code inner_products(bench *b, beam_c32 *A, beam_c32 *B, int columns, be
 beam_gpu_code solve(bench *b, beam_c32 **triangle, int stride)
 {
     BENCH_BLAS(b, b->batched.ctrsm(b->handle, CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_UPPER,
-                                        CUBLAS_OP_N, CUBLAS_DIAG_NON_UNIT, b->N, b->D, &one,
-                                        as_blas(triangle), stride, as_blas(b->m.basis_of), b->N,
-                                        b->M));
+                                   CUBLAS_OP_N, CUBLAS_DIAG_NON_UNIT, b->N, b->D, &one,
+                                   as_blas(triangle), stride, as_blas(b->m.basis_of), b->N, b->M));
     return BEAM_GPU_OK;
 }
 
@@ -360,7 +359,7 @@ beam_gpu_code householder(bench *b)
 {
     int info = 0;
     BENCH_BLAS(b, b->batched.cgeqrf(b->handle, b->N, b->D, as_blas(b->m.factored_of), b->N,
-                                         as_blas(b->m.tau_of), &info, b->M));
+                                    as_blas(b->m.tau_of), &info, b->M));
     BENCH_TRY(solve(b, b->m.factored_of, b->N));
     return inner_products(b, b->m.basis, b->m.vectors, b->Q, b->m.coordinates);
 }
