@@ -3,6 +3,7 @@
 #include "kernels.h"
 
 #include "device/device.cuh"
+#include "device/answers.cuh"
 
 namespace
 {
@@ -21,17 +22,9 @@ __global__ void __launch_bounds__(LANES *TEAMS)
     const int team = static_cast<int>(threadIdx.x) / LANES;
     const int first = static_cast<int>(blockIdx.x) * TEAMS + team;
     const int apart = static_cast<int>(gridDim.x) * TEAMS;
-    const int count = beam_gpu_batch_head_of(&memory)->count;
     const beam_team t = {static_cast<int>(threadIdx.x) % LANES, LANES, slot};
-    beam_gpu_near_plan near = {&plans[team], 0};
-    beam_gpu_problem p;
-    p.fast = shared + team * fast_bytes;
-    p.slow = memory.slow + static_cast<size_t>(first) * memory.slow_apart;
-    for (int i = first; i < count; i += apart) {
-        beam_gpu_batch_problem(&t, &memory, i, &near, &p);
-        beam_gpu_answer_problem(&t, &p);
-        beam_team_sync(&t);
-    }
+    beam_gpu_answer_batch(&t, &memory, first, apart, &plans[team], shared + team * fast_bytes,
+                          memory.slow + static_cast<size_t>(first) * memory.slow_apart);
 }
 
 using kernel = void (*)(beam_gpu_batch_memory, int);

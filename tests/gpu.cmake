@@ -4,6 +4,7 @@ if(TARGET beamgpupack)
   target_include_directories(beamgputest PUBLIC ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/engine)
   target_link_libraries(beamgputest PUBLIC beamgpupack beamtest)
   beam_add_test(test_gpu_check SOURCES gpu/test_gpu_check.c LIBS beamgputest LABELS property gpu TIMEOUT 300)
+  beam_add_test(test_gpu_mixed SOURCES gpu/test_gpu_mixed.c LIBS beamgputest LABELS property gpu TIMEOUT 300)
   # layer by layer against the engine's layers in double
   beam_add_test(test_gpu_network SOURCES gpu/test_gpu_network.c LIBS beamgputest beamnet64 beammodel
                 LABELS property gpu TIMEOUT 600)
