@@ -41,10 +41,18 @@ static bool made_for(const beamd_core *self, const beamd_cluster *c)
            scene->sensing == BEAM_SENSING_RESOLVED && !floors;
 }
 
+/* Of one problem by the network on the CPU; 0: not measured yet. */
+static double on_cpu_ns(const beamd_cluster *c)
+{
+    const double alone_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_NETWORK, 1);
+    return alone_ns > 0 ? alone_ns : beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1);
+}
+
+/* Only what the CPU has been seen to do in time if the worker fails. */
 bool beamd_core_gpu_fits(const beamd_core *self, const beamd_cluster *c, uint64_t left_ns)
 {
-    return left_ns > 0 && c->gpu_lost_for != c->ticket && made_for(self, c) && knows_rates(c) &&
-           beamd_core_expect_ns(c, BEAMD_EFFORT_GPU, 1) <= (double)left_ns &&
+    return left_ns > 0 && on_cpu_ns(c) > 0 && c->gpu_lost_for != c->ticket && made_for(self, c) &&
+           knows_rates(c) && beamd_core_expect_ns(c, BEAMD_EFFORT_GPU, 1) <= (double)left_ns &&
            beamd_health_usable(&self->backend[BEAMD__BACKEND__BACKEND_GPU], self->now_ns);
 }
 
@@ -159,7 +167,7 @@ static uint64_t lost_at_ns(const beamd_core *self, const beamd_batch *batch)
         const double problems = task->subbands * task->preferences;
         const double gpu_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_GPU, 1);
         expected_ns = gpu_ns > expected_ns ? gpu_ns : expected_ns;
-        network_ns += beamd_core_expect_ns(c, BEAMD_EFFORT_NETWORK, problems);
+        network_ns += problems * on_cpu_ns(c);
         check_ns += beamd_core_expect_ns(c, BEAMD_EFFORT_CHECK, problems);
         const uint64_t stop_ns = beamd_core_stop_at_ns(self, c);
         const double share = reserve / (double)self->config->workers;

@@ -198,6 +198,7 @@ void beamd_core_measured(beamd_cluster *cluster, beamd_effort effort, double eac
 /* An effort whose own measure rules it out even with all the time of a request comes a little
  * nearer, so that some bad measurements do not rule it out for ever. */
 void beamd_core_relax(const beamd_core *self, beamd_cluster *cluster);
+void beamd_core_relax_gpu(beamd_cluster *cluster);
 Beamd__Backend beamd_core_backend_of(beamd_effort effort);
 
 /* core_background.c: best rates, sensing rows, fronts. */

@@ -309,6 +309,26 @@ static void note_choice(const beamd_core *self, beamd_cluster *c, beamd_effort e
     }
 }
 
+enum { SLOWER_MOST = 8 };
+
+/* A GPU that takes much longer than the threads would (one that others use too, say) is left out;
+ * by and by it is tried again. */
+static bool worth_it(const beamd_core *self, beamd_cluster *c, double backlog)
+{
+    const double gpu_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_GPU, 1);
+    const double full_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_FULL, 1);
+    const double alone_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_NETWORK, 1);
+    const double own_ns = problems_of(c, beamd_bands_count(&c->open)) *
+                          (full_ns > alone_ns ? full_ns : alone_ns) / side_by_side(self, c);
+    const double all_ns = backlog / (double)self->config->workers;
+    const bool worth = gpu_ns <= SLOWER_MOST * own_ns || gpu_ns <= SLOWER_MOST * all_ns;
+    if (!worth && c->relaxed_for != c->ticket) {
+        beamd_core_relax_gpu(c);
+        c->relaxed_for = c->ticket;
+    }
+    return worth;
+}
+
 /* The most urgent cluster that a thread can begin with now and has time for. */
 static pick most_urgent(beamd_core *self, beamd_crew crew)
 {
@@ -324,6 +344,8 @@ static pick most_urgent(beamd_core *self, beamd_crew crew)
             choose(self, p.first, crew, time_of_each_ns(self, p.first, p.left_ns), p.pressed);
         if (crew == BEAMD_CREW_SOLVE) {
             note_choice(self, p.first, p.effort);
+        } else if (p.effort == BEAMD_EFFORT_GPU && !worth_it(self, p.first, backlog)) {
+            p.effort = BEAMD_EFFORT_NONE;
         }
         if (p.effort != BEAMD_EFFORT_NONE) {
             return p;

@@ -58,6 +58,12 @@ void beamd_core_relax(const beamd_core *self, beamd_cluster *c)
     }
 }
 
+void beamd_core_relax_gpu(beamd_cluster *c)
+{
+    c->service[BEAMD_EFFORT_GPU].mean_ns *= forget;
+    c->service[BEAMD_EFFORT_GPU].deviation_ns *= forget;
+}
+
 Beamd__Backend beamd_core_backend_of(beamd_effort effort)
 {
     switch (effort) {

@@ -137,9 +137,11 @@ bool beamg_fault_batch(beamg_worker *self, uint64_t batch)
     return true;
 }
 
+/* The beginning, where everything is: megabytes would take longer than anybody waits. */
 static void scribble(void *to, size_t bytes, uint64_t seed)
 {
     unsigned char *at = to;
+    bytes = bytes < 65536 ? bytes : 65536;
     for (size_t i = 0; i < bytes; i++) {
         seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         at[i] = (unsigned char)(seed >> 56);
