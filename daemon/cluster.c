@@ -290,6 +290,21 @@ static int check_frame(const beamd_cluster *c, int preferences, const char *fiel
                                 BEAM_WIRE_MAX_MESSAGE_BYTES >> 20);
 }
 
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static int clamp(int value, int least, int most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 static int allocate(beamd_cluster *c, const beamd_cluster_limits *limits, beam_wire_error *err)
 {
     beamd_arena count = {NULL, 0};
@@ -299,9 +314,13 @@ static int allocate(beamd_cluster *c, const beamd_cluster_limits *limits, beam_w
     const size_t last = 2u * (size_t)c->subbands * (size_t)c->preferences_room *
                         beamd_answer_bytes(&c->max, c->sensing_max);
     c->frame_capacity = frame_bytes(c, c->preferences_room);
+    const size_t task = beamd_task_bytes(c, slots_of(c), false);
+    while (c->tasks > larger(limits->threads, 1) &&
+           (size_t)c->tasks * task > smaller(limits->bytes_max, limits->bytes_left) / 2) {
+        c->tasks--; /* no registration is refused for the sake of a GPU */
+    }
     c->bytes = sizeof *c + block + last + c->frame_capacity + beamd_refresh_bytes(c) +
-               (size_t)c->tasks * beamd_task_bytes(c, slots_of(c), false) +
-               beamd_task_bytes(c, slots_of(c), true);
+               (size_t)c->tasks * task + beamd_task_bytes(c, slots_of(c), true);
     if (c->bytes > limits->bytes_max || c->bytes > limits->bytes_left) {
         return refuse_bytes(c->bytes, "stations", limits, err);
     }
@@ -365,8 +384,8 @@ static void fill(beamd_cluster *c, const Beamd__RegisterCluster *m,
     c->format.bits = m->beam_bits > 0 ? (int)m->beam_bits : BEAM_WIRE_BFP_BITS_DEFAULT;
     c->open_at = -1;
     const int tasks = (c->subbands + BEAMD_SLOTS - 1) / BEAMD_SLOTS;
-    const int most = limits->threads < BEAMD_TASKS_MAX ? limits->threads : BEAMD_TASKS_MAX;
-    c->tasks = tasks < most ? tasks : most > 1 ? most : 1;
+    c->tasks =
+        clamp(tasks, 1, clamp(larger(limits->threads, limits->tasks_most), 1, BEAMD_TASKS_MAX));
 }
 
 static bool build(beamd_cluster *c, const Beamd__RegisterCluster *m,

@@ -213,6 +213,7 @@ struct beamd_cluster {
 typedef struct beamd_cluster_limits {
     int users_max;
     int threads;       /* tasks of one request */
+    int tasks_most;    /* with a GPU more of them, as far as half of bytes_max goes; 0: `threads` */
     size_t bytes_max;  /* of one cluster */
     size_t bytes_left; /* of all, what the cluster in question has included */
 } beamd_cluster_limits;

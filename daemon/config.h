@@ -58,6 +58,7 @@ typedef struct beamd_config {
     char gpu_arguments[256];
     char gpu_cpus[64];
     long long gpu_threads;
+    long long gpu_batch_max;
     long long gpu_slots;
     long long gpu_slot_mib;
     long long gpu_spin_us;

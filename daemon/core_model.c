@@ -29,6 +29,7 @@ beamd_cluster_limits beamd_core_limits(const beamd_core *self, size_t counted)
     const size_t used = self->bytes - counted;
     return (beamd_cluster_limits){.users_max = (int)self->config->users_max,
                                   .threads = (int)self->config->workers,
+                                  .tasks_most = self->act.gpu_free ? BEAMD_TASKS_MAX : 0,
                                   .bytes_max = (size_t)self->config->cluster_memory_mib << 20,
                                   .bytes_left = all > used ? all - used : 0};
 }

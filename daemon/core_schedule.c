@@ -187,9 +187,13 @@ static beamd_effort choose(const beamd_core *self, const beamd_cluster *c, beamd
                : effort;
 }
 
-/* What is left for one problem, if all that are open get the same. */
-static uint64_t time_of_each_ns(const beamd_core *self, const beamd_cluster *c, uint64_t left_ns)
+/* What is left for one problem, if all that are open get the same; a GPU has them side by side. */
+static uint64_t time_of_each_ns(const beamd_core *self, const beamd_cluster *c, beamd_crew crew,
+                                uint64_t left_ns)
 {
+    if (crew == BEAMD_CREW_GPU) {
+        return left_ns;
+    }
     const int problems = problems_of(c, beamd_bands_count(&c->open));
     const int threads = side_by_side(self, c);
     return problems > threads ? left_ns * (uint64_t)threads / (uint64_t)problems : left_ns;
@@ -232,7 +236,8 @@ static void add_companions(beamd_core *self, beamd_batch *batch, const pick *pic
         }
         const uint64_t own_ns = beamd_core_less(beamd_core_stop_at_ns(self, c), self->now_ns);
         if (beamd_core_excluded(self, c) != batch->task[0]->excluded ||
-            choose(self, c, (beamd_crew)batch->crew, time_of_each_ns(self, c, own_ns),
+            choose(self, c, (beamd_crew)batch->crew,
+                   time_of_each_ns(self, c, (beamd_crew)batch->crew, own_ns),
                    picked->pressed) != effort) {
             continue;
         }
@@ -341,7 +346,7 @@ static pick most_urgent(beamd_core *self, beamd_crew crew)
         p.left_ns = beamd_core_less(beamd_core_stop_at_ns(self, p.first), self->now_ns);
         p.pressed = under_pressure(self, p.first, backlog, p.left_ns);
         p.effort =
-            choose(self, p.first, crew, time_of_each_ns(self, p.first, p.left_ns), p.pressed);
+            choose(self, p.first, crew, time_of_each_ns(self, p.first, crew, p.left_ns), p.pressed);
         if (crew == BEAMD_CREW_SOLVE) {
             note_choice(self, p.first, p.effort);
         } else if (p.effort == BEAMD_EFFORT_GPU && !worth_it(self, p.first, backlog)) {
@@ -372,7 +377,7 @@ static bool dispatch_gpu(beamd_core *self)
     const unsigned holds = beamd_gpu_batch_most(&first->max, first->sensing_max,
                                                 claim->request_bytes, claim->answer_bytes);
     const unsigned most =
-        holds < self->config->batch_max ? holds : (unsigned)self->config->batch_max;
+        holds < self->config->gpu_batch_max ? holds : (unsigned)self->config->gpu_batch_max;
     begin_batch(self, batch, BEAMD_CREW_GPU, BEAMD_EFFORT_GPU);
     unsigned before;
     do {

@@ -317,7 +317,7 @@ static void gpu_sizes(void *arg, const beamd_gpu_sizes *sizes)
     for (unsigned r = 0; r < sizes->rooms; r++) {
         const beam_dims *d = &sizes->room[r];
         setup.room[r] = (beamg_room){.dims = {d->stations, d->antennas, d->users, d->targets},
-                                     .problems = (uint32_t)self->config.batch_max,
+                                     .problems = (uint32_t)self->config.gpu_batch_max,
                                      .sensing_max = (uint32_t)beam_design_sensing_max(d)};
     }
     snprintf(setup.model_file, sizeof setup.model_file, "%s", sizes->model->file);
