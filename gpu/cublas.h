@@ -1,7 +1,6 @@
-/* cuBLAS and cuSOLVER, loaded when they are first wanted: only a model of kind mlp and one
- * measurement need them, and they are larger than everything else together. The libraries are
- * looked for as the linker does (run path, LD_LIBRARY_PATH, the system's), and stay loaded: they
- * hold state of the CUDA context. Host, C++. */
+/* cuBLAS, loaded when it is first wanted: only models of kind mlp need it, and it is larger than
+ * everything else together. It is looked for as the linker does (run path, LD_LIBRARY_PATH, the
+ * system's), and stays loaded: it holds state of the CUDA context. Host, C++. */
 #ifndef BEAM_GPU_CUBLAS_H
 #define BEAM_GPU_CUBLAS_H
 
@@ -25,9 +24,6 @@ struct beam_gpu_cublas {
     decltype(&cublasSetMathMode) set_math_mode;
     decltype(&cublasGetStatusString) status_string;
     decltype(&cublasSgemm) sgemm;
-    decltype(&cublasCgemmStridedBatched) cgemm_strided_batched;
-    decltype(&cublasCgeqrfBatched) cgeqrf_batched;
-    decltype(&cublasCtrsmBatched) ctrsm_batched;
 };
 
 /* A function of a library into *to; false, and a sentence in text, where there is none. */
@@ -56,11 +52,7 @@ inline bool beam_gpu_cublas_open(beam_gpu_cublas *c, char *text, size_t size)
            BEAM_GPU_TAKE(set_stream, cublasSetStream) &&
            BEAM_GPU_TAKE(set_workspace, cublasSetWorkspace) &&
            BEAM_GPU_TAKE(set_math_mode, cublasSetMathMode) &&
-           BEAM_GPU_TAKE(status_string, cublasGetStatusString) &&
-           BEAM_GPU_TAKE(sgemm, cublasSgemm) &&
-           BEAM_GPU_TAKE(cgemm_strided_batched, cublasCgemmStridedBatched) &&
-           BEAM_GPU_TAKE(cgeqrf_batched, cublasCgeqrfBatched) &&
-           BEAM_GPU_TAKE(ctrsm_batched, cublasCtrsmBatched);
+           BEAM_GPU_TAKE(status_string, cublasGetStatusString) && BEAM_GPU_TAKE(sgemm, cublasSgemm);
 #undef BEAM_GPU_TAKE
 }
 

@@ -12,7 +12,9 @@
 #include "device/device.cuh"
 #include "device/mlp.cuh"
 #include "kernels.h"
+#include "launch.h"
 #include "mlp_plan.h"
+#include "plan.h"
 
 namespace
 {
@@ -66,7 +68,6 @@ __global__ void __launch_bounds__(LANES *TEAMS)
           const __grid_constant__ beam_gpu_mlp_plan m, int fast_bytes, int first, int columns,
           float *x)
 {
-    extern __shared__ __align__(16) unsigned char shared[];
     __shared__ double slot[BEAM_TEAM_MAX / BEAM_TEAM_WARP];
     __shared__ beam_gpu_plan plans[TEAMS];
     const int team = static_cast<int>(threadIdx.x) / LANES;
@@ -76,7 +77,7 @@ __global__ void __launch_bounds__(LANES *TEAMS)
     const beam_team t = {static_cast<int>(threadIdx.x) % LANES, LANES, slot};
     beam_gpu_near_plan near = {&plans[team], 0};
     beam_gpu_problem p;
-    p.fast = shared + team * fast_bytes;
+    p.fast = beam_gpu_dynamic_shared() + team * fast_bytes;
     p.slow = memory.slow + static_cast<size_t>(at) * memory.slow_apart;
     for (int i = at; i < columns && i < left; i += apart) {
         beam_gpu_batch_problem(&t, &memory, first + i, &near, &p);
@@ -91,7 +92,7 @@ using begin_kernel = void (*)(beam_gpu_batch_memory, beam_gpu_mlp_plan, int, int
 
 begin_kernel begin_of(const beam_gpu_launch &launch)
 {
-    if (launch.lanes > BEAM_TEAM_WARP) {
+    if (launch.lanes != BEAM_TEAM_WARP) {
         return begin<128, 1>;
     }
     return launch.teams == 1 ? begin<BEAM_TEAM_WARP, 1> : begin<BEAM_TEAM_WARP, 4>;
@@ -232,17 +233,17 @@ cudaError_t run_layer(beam_gpu_mlp *g, const layer_memory &s, const float *weigh
                       cudaStream_t stream)
 {
     const beam_gpu_mlp_plan &m = g->plan;
-    const unsigned blocks = static_cast<unsigned>((columns + column_teams - 1) / column_teams),
-                   threads = column_teams * BEAM_TEAM_WARP;
+    const int blocks = (columns + column_teams - 1) / column_teams,
+              threads = column_teams * BEAM_TEAM_WARP;
     BEAM_GPU_TRY(product(g, m.hidden, m.inputs, columns, weights + m.w1, s.x, s.wide));
-    hidden<<<blocks, threads, 0, stream>>>(memory, m, first, columns, weights + m.b1, s.wide);
-    BEAM_GPU_TRY(cudaGetLastError());
+    BEAM_GPU_TRY(beam_gpu_start(hidden, blocks, threads, 0, stream, memory, m, first, columns,
+                                weights + m.b1, s.wide));
     BEAM_GPU_TRY(product(g, m.hidden, m.hidden, columns, weights + m.w2, s.wide, s.hidden));
-    hidden<<<blocks, threads, 0, stream>>>(memory, m, first, columns, weights + m.b2, s.hidden);
-    BEAM_GPU_TRY(cudaGetLastError());
+    BEAM_GPU_TRY(beam_gpu_start(hidden, blocks, threads, 0, stream, memory, m, first, columns,
+                                weights + m.b2, s.hidden));
     BEAM_GPU_TRY(product(g, m.outputs, m.hidden, columns, weights + m.w3, s.hidden, s.wide));
-    step<<<blocks, threads, 0, stream>>>(memory, m, first, columns, y, weights, s.wide, s.x);
-    return cudaGetLastError();
+    return beam_gpu_start(step, blocks, threads, 0, stream, memory, m, first, columns, y, weights,
+                          s.wide, s.x);
 }
 
 cudaError_t run_chunk(beam_gpu_mlp *g, const layer_memory &s, int set,
@@ -252,19 +253,16 @@ cudaError_t run_chunk(beam_gpu_mlp *g, const layer_memory &s, int set,
     const int needed = (columns + launch.teams - 1) / launch.teams,
               blocks = needed < launch.blocks_max ? needed : launch.blocks_max;
     const float *weights = g->weights + static_cast<size_t>(set) * set_floats(g);
-    begin_of(
-        launch)<<<static_cast<unsigned>(blocks), static_cast<unsigned>(launch.lanes * launch.teams),
-                  static_cast<size_t>(launch.shared_bytes), stream>>>(
-        memory, g->plan, launch.fast_bytes, first, columns, s.x);
-    BEAM_GPU_TRY(cudaGetLastError());
+    BEAM_GPU_TRY(beam_gpu_start(begin_of(launch), blocks, launch.lanes * launch.teams,
+                                launch.shared_bytes, stream, memory, g->plan, launch.fast_bytes,
+                                first, columns, s.x));
     for (int y = 0; y < g->plan.layers; y++) {
         BEAM_GPU_TRY(
             run_layer(g, s, column(weights, g->plan.layer, y), y, memory, first, columns, stream));
     }
-    end<<<static_cast<unsigned>((columns + column_teams - 1) / column_teams),
-          column_teams * BEAM_TEAM_WARP, 0, stream>>>(memory, g->plan, first, columns, s.x,
-                                                      s.beams);
-    return cudaGetLastError();
+    return beam_gpu_start(end, (columns + column_teams - 1) / column_teams,
+                          column_teams * BEAM_TEAM_WARP, 0, stream, memory, g->plan, first, columns,
+                          s.x, s.beams);
 }
 
 /* Every product of `columns` columns once: cuBLAS chooses and loads its kernels now, not while a
@@ -330,6 +328,15 @@ cudaError_t set_up(beam_gpu_mlp *g)
     return error;
 }
 
+/* Problems of the model's own size have as many sensing rows as it was trained with. */
+beam_code check_rows(const beam_gpu_mlp_plan &m, beam_error *err)
+{
+    const beam_dims dims = {m.L, m.N, m.U, m.J};
+    beam_gpu_plan problem;
+    const beam_code code = beam_gpu_plan_make(&problem, &dims, m.U / m.L, 0, 0, 0, err);
+    return code ? code : beam_gpu_mlp_plan_check(&m, &problem.s, err);
+}
+
 } // namespace
 
 cudaError_t beam_gpu_mlp_create(beam_gpu_mlp **out, const beam_model_info *info, int most,
@@ -342,7 +349,8 @@ cudaError_t beam_gpu_mlp_create(beam_gpu_mlp **out, const beam_model_info *info,
         return cudaErrorMemoryAllocation;
     }
     *out = g;
-    if (most < 1 || slots < 1 || beam_gpu_mlp_plan_make(&g->plan, info, &err)) {
+    if (most < 1 || slots < 1 || beam_gpu_mlp_plan_make(&g->plan, info, &err) ||
+        check_rows(g->plan, &err)) {
         (void)std::snprintf(g->trouble, sizeof g->trouble, "model: %s: %s", err.field, err.text);
         return cudaErrorInvalidValue;
     }

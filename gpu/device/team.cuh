@@ -16,12 +16,17 @@
 #define BEAM_HD static inline
 #endif
 
-enum { BEAM_TEAM_WARP = 32, BEAM_TEAM_MAX = 256 };
+/* Lanes of a warp; 1 where tests run kernels on the host, thread after thread. */
+#ifndef BEAM_TEAM_LANES
+#define BEAM_TEAM_LANES 32
+#endif
+enum { BEAM_TEAM_WARP = BEAM_TEAM_LANES, BEAM_TEAM_MAX = 256 };
 
 /* Several lanes on the host (tests): who they are and how they wait for each other. */
 typedef struct beam_team_host {
     void (*sync)(struct beam_team_host *self);
     double slot[BEAM_TEAM_MAX];
+    unsigned word[BEAM_TEAM_MAX][6]; /* operands of tensor.cuh */
 } beam_team_host;
 
 typedef struct beam_team {
