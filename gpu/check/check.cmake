@@ -49,7 +49,7 @@ if(TARGET beamgpu)
             -cudart static ${CMAKE_SOURCE_DIR}/gpu/check/ceilings.cu -o ${ceilings}
     DEPENDS ${CMAKE_SOURCE_DIR}/gpu/check/ceilings.cu
     COMMENT "nvcc ceilings.cu" VERBATIM)
-  add_custom_target(beam_gpu_ceilings ALL DEPENDS ${ceilings})
+  add_custom_target(gpu_ceilings ALL DEPENDS ${ceilings})
   add_test(NAME gpu_check COMMAND beam_gpu_check)
   set_tests_properties(gpu_check PROPERTIES TIMEOUT 600 LABELS gpu SKIP_RETURN_CODE 77)
 endif()
