@@ -28,6 +28,7 @@ typedef struct beamd_gpu {
 typedef struct beamd_gpus {
     beamd_gpu of[BEAMD_GPUS_MAX];
     unsigned count;
+    unsigned turn; /* the device that is looked at first */
     bool wanted; /* a model is there: workers are started */
     beamd_watch *timer;
     uint64_t next_ns; /* that it is set to */

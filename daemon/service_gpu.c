@@ -249,23 +249,25 @@ static unsigned gpu_free(void *arg, const beam_dims *dims)
     return count;
 }
 
-/* Of the device that has most room, which is the one with least to do. */
+/* Of the device that has most room, which is the one with least to do; of several, in turn. */
 static bool gpu_claim(void *arg, const beam_dims *dims, beamd_gpu_slot *claim)
 {
     beamd_service *self = arg;
     beamd_gpu *best = NULL;
     unsigned most = 0;
     for (unsigned k = 0; covers(&self->gpus.sizes, dims) && k < self->gpus.count; k++) {
-        const unsigned room = beamd_gpu_link_room(self->gpus.of[k].link);
+        beamd_gpu *gpu = &self->gpus.of[(self->gpus.turn + k) % self->gpus.count];
+        const unsigned room = beamd_gpu_link_room(gpu->link);
         if (room > most) {
             most = room;
-            best = &self->gpus.of[k];
+            best = gpu;
         }
     }
     const int slot = best ? beamd_gpu_claim(best->link) : -1;
     if (slot < 0) {
         return false;
     }
+    self->gpus.turn = (unsigned)(best - self->gpus.of) + 1;
     *claim = (beamd_gpu_slot){.device = (unsigned)(best - self->gpus.of),
                               .slot = (unsigned)slot,
                               .request = beamd_gpu_request_memory(best->link, (unsigned)slot),

@@ -55,14 +55,16 @@ typedef struct scene_of_test {
 } scene_of_test;
 
 /* fault NULL: none. */
-static void begin(scene_of_test *self, const char *fault)
+static void begin_devices(scene_of_test *self, const char *devices, const char *fault)
 {
+    char gpus[64];
+    snprintf(gpus, sizeof gpus, "gpu_devices = %s", devices);
     char program[512], arguments[128];
     snprintf(program, sizeof program, "gpu_program = \"%s\"", BEAM_GPU_WORKER);
     snprintf(arguments, sizeof arguments, "gpu_arguments = \"--backend host%s%s\"",
              fault ? " --fault " : "", fault ? fault : "");
     const char *const settings[] = {"workers = 2",
-                                    "gpu_devices = 0",
+                                    gpus,
                                     program,
                                     arguments,
                                     "gpu_slot_mib = 4",
@@ -85,6 +87,11 @@ static void begin(scene_of_test *self, const char *fault)
     atomic_store(&pause_most_ms, 0);
     atomic_store(&watching, true);
     assert_int_equal(pthread_create(&self->clock, NULL, watch_clock, NULL), 0);
+}
+
+static void begin(scene_of_test *self, const char *fault)
+{
+    begin_devices(self, "0", fault);
 }
 
 static void end_watch(scene_of_test *self)
@@ -269,6 +276,26 @@ static void kill_9_costs_nothing(void **state)
     end(&t);
 }
 
+/* Clusters are not tied to a device: the other one goes on. */
+static void two_devices_share_and_one_fails(void **state)
+{
+    (void)state;
+    scene_of_test t;
+    begin_devices(&t, "0,1", NULL);
+    assert_true(becomes_ready(&t, 1));
+    traffic_run(t.traffic, run_s);
+    const pid_t worker = worker_of(&t); /* one of them */
+    assert_true(worker > 0);
+    assert_int_equal(kill(worker, SIGKILL), 0);
+    traffic_run(t.traffic, run_s);
+    expect_nothing_lost(&t, "two devices");
+    const double first = metric(&t, "beamd_gpu_answered_total{device=\"0\"}"),
+                 second = metric(&t, "beamd_gpu_answered_total{device=\"1\"}");
+    print_message("answered: %.0f by device 0, %.0f by device 1\n", first, second);
+    assert_true(first > 5 && second > 5);
+    end(&t);
+}
+
 static void the_worker_ends_with_the_daemon(void **state)
 {
     (void)state;
@@ -357,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_start_that_fails_costs_nothing),
         cmocka_unit_test(a_start_that_never_ends_costs_nothing),
         cmocka_unit_test(kill_9_costs_nothing),
+        cmocka_unit_test(two_devices_share_and_one_fails),
         cmocka_unit_test(the_worker_ends_with_the_daemon),
         cmocka_unit_test(other_sizes_are_served),
         cmocka_unit_test(a_missing_program_is_said_once),

@@ -56,7 +56,17 @@ static int fill(void **state)
                             .state_bytes = 4096,
                             .zmq_counted = true,
                             .zmq_allocations = 77,
-                            .zmq_allocated_bytes = 7777};
+                            .zmq_allocated_bytes = 7777,
+                            .gpus = 2};
+    for (unsigned k = 0; k < 2; k++) {
+        gauges.gpu[k] = (beamd_gpu_gauge){.device = 3 * k,
+                                          .in_flight = 1 + k,
+                                          .start_s = 1.25,
+                                          .respawn_s = 0.5,
+                                          .state = k ? BEAMD_GPU_READY : BEAMD_GPU_BACKING_OFF,
+                                          .counts = {.starts = 7, .answered = 5 + k}};
+        gauges.gpu[k].counts.lost[BEAMD_GPU_LOSS_HANG] = 11 * k;
+    }
     for (unsigned b = 0; b < BEAMD_BACKEND_KINDS; b++) {
         gauges.backend[b] = (beamd_backend_gauge){true, b % BEAMD_HEALTHS, 1e-4 * b, 0.5 * b};
     }
@@ -437,6 +447,26 @@ static void a_small_text_is_not_overrun(void **state)
     assert_int_equal(none.used, all);
 }
 
+static void every_gpu_is_shown(void **state)
+{
+    (void)state;
+    beamd_text text = {page, PAGE_BYTES, 0};
+    beamd_metrics_render(&metrics, &gauges, &text);
+    page[text.used] = 0;
+    static const char *const lines[] = {"beamd_gpu_state{device=\"0\",state=\"backing-off\"} 1\n",
+                                        "beamd_gpu_state{device=\"0\",state=\"ready\"} 0\n",
+                                        "beamd_gpu_state{device=\"3\",state=\"ready\"} 1\n",
+                                        "beamd_gpu_in_flight{device=\"3\"} 2\n",
+                                        "beamd_gpu_respawn_seconds{device=\"0\"} 0.5\n",
+                                        "beamd_gpu_starts_total{device=\"0\"} 7\n",
+                                        "beamd_gpu_answered_total{device=\"3\"} 6\n",
+                                        "beamd_gpu_lost_total{device=\"3\",reason=\"hang\"} 11\n",
+                                        "beamd_gpu_lost_total{device=\"0\",reason=\"hang\"} 0\n"};
+    for (size_t k = 0; k < sizeof lines / sizeof lines[0]; k++) {
+        assert_non_null(strstr(page, lines[k]));
+    }
+}
+
 static void what_is_not_known_is_not_shown(void **state)
 {
     (void)state;
@@ -444,6 +474,7 @@ static void what_is_not_known_is_not_shown(void **state)
     gauges.zmq_counted = false;
     gauges.state_age_s = -1;
     gauges.backend[BEAMD__BACKEND__BACKEND_GPU].present = false;
+    gauges.gpus = 0;
     beamd_text text = {page, PAGE_BYTES, 0};
     beamd_metrics_render(&metrics, &gauges, &text);
     beamd_metrics_render_clusters(clusters, 0, &text);
@@ -453,6 +484,7 @@ static void what_is_not_known_is_not_shown(void **state)
     assert_null(strstr(page, "state_age"));
     assert_null(strstr(page, "cluster=\""));
     assert_null(strstr(page, "backend_health{backend=\"gpu\""));
+    assert_null(strstr(page, "beamd_gpu_state"));
     assert_non_null(
         strstr(page, "beamd_backend_health{backend=\"solver\",health=\"probing\"} 1\n"));
 }
@@ -508,6 +540,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(answers_are_counted_once_in_each_breakdown),
         cmocka_unit_test(classes_and_sizes_are_bounded),
         cmocka_unit_test_setup(a_small_text_is_not_overrun, fill),
+        cmocka_unit_test_setup(every_gpu_is_shown, fill),
         cmocka_unit_test_setup(what_is_not_known_is_not_shown, fill),
         cmocka_unit_test_setup(rendering_is_quick, fill),
     };
