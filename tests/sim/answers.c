@@ -292,6 +292,8 @@ static bool compute(beamd_task *task, int i, beamd_answer *a, beamd_effort effor
     test_must(beam_solver_set_ideal(solver, &task->ideal_found[i], &err), &err, "ideal");
     test_must(beam_solver_compute_sensing_end(solver, &err), &err, "sensing end");
     test_must(beamd_check_load(task, i, &err), &err, "check load");
+    task->slot[i].loaded = true; /* the check needs the solver of what falls behind */
+    task->slot[i].code = BEAM_OK;
     beamd_design_lay(&a->out, &scene->dims, task->scratch_columns);
     a->error = (beam_error){.code = BEAM_OK};
     if (flavour == SIM_FAILS) {
