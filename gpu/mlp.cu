@@ -20,7 +20,7 @@ namespace
 {
 
 /* Problems that go through the layers together: their columns stay in the cache between products
- * (7 MB at the paper's size and width 128), and memory does not grow with the batch. */
+ * (13 MB at the paper's size and width 128), and memory does not grow with the batch. */
 constexpr int columns_most = 4096;
 /* What cuBLAS asks for on compute capability 9.0, more than on any other. */
 constexpr size_t workspace_bytes = 32u << 20;
