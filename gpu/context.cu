@@ -101,9 +101,12 @@ void beam_gpu_destroy(beam_gpu *self)
     }
     (void)cudaSetDevice(self->device);
     for (beam_gpu_slot &s : self->slots) {
-        if (s.count > 0 && !self->broken) {
+        if (s.stream && !self->broken) {
             (void)cudaStreamSynchronize(s.stream);
         }
+    }
+    if (self->uploads.stream && !self->broken) {
+        (void)cudaStreamSynchronize(self->uploads.stream);
     }
     for (beam_gpu_slot &s : self->slots) {
         beam_gpu_slot_free(&s);
@@ -436,12 +439,13 @@ beam_gpu_code beam_gpu_collect(beam_gpu *self, int slot, int wait, beam_gpu_answ
         return beam_gpu_fail(err, BEAM_GPU_E_INVALID, "slot %d: no batch in flight", slot);
     }
     beam_gpu_slot *s = &self->slots[slot];
-    const cudaError_t state = wait ? cudaEventSynchronize(s->end) : cudaEventQuery(s->end);
-    if (state == cudaErrorNotReady) {
+    if (wait) {
+        BEAM_CUDA(self, err, cudaEventSynchronize(s->end));
+    } else if (cudaEventQuery(s->end) == cudaErrorNotReady) {
         (void)cudaGetLastError();
         return beam_gpu_fail(err, BEAM_GPU_E_BUSY, "slot %d: not done", slot);
     }
-    BEAM_CUDA(self, err, state);
+    BEAM_CUDA(self, err, cudaEventQuery(s->end));
     BEAM_CUDA(self, err, cudaEventElapsedTime(&self->last_ms, s->begin, s->end));
     beam_gpu_batches_unpack(s->in_host, s->out_host, answers);
     beam_gpu_batches_end(&self->batches, s->in_host);
