@@ -51,8 +51,9 @@ static double on_cpu_ns(const beamd_cluster *c)
 /* Only what the CPU has been seen to do in time if the worker fails. */
 bool beamd_core_gpu_fits(const beamd_core *self, const beamd_cluster *c, uint64_t left_ns)
 {
-    return left_ns > 0 && on_cpu_ns(c) > 0 && c->gpu_lost_for != c->ticket && made_for(self, c) &&
-           knows_rates(c) && beamd_core_expect_ns(c, BEAMD_EFFORT_GPU, 1) <= (double)left_ns &&
+    return left_ns > 0 && on_cpu_ns(c) > 0 && c->gpu_lost_for != c->ticket &&
+           !c->without_gpu_room && made_for(self, c) && knows_rates(c) &&
+           beamd_core_expect_ns(c, BEAMD_EFFORT_GPU, 1) <= (double)left_ns &&
            beamd_health_usable(&self->backend[BEAMD__BACKEND__BACKEND_GPU], self->now_ns);
 }
 
@@ -153,7 +154,8 @@ static bool wanted(const beamd_task *task)
 }
 
 /* The last moment at which the CPU still makes every deadline of the batch: with the network where
- * that leaves the worker enough time, else with the check. */
+ * that leaves the worker enough time (half of it as long as that is not known), else with the
+ * check. */
 static uint64_t lost_at_ns(const beamd_core *self, const beamd_batch *batch)
 {
     uint64_t full_ns = UINT64_MAX, least_ns = UINT64_MAX;
@@ -176,7 +178,9 @@ static uint64_t lost_at_ns(const beamd_core *self, const beamd_batch *batch)
         full_ns = network_at < full_ns ? network_at : full_ns;
         least_ns = check_at < least_ns ? check_at : least_ns;
     }
-    const uint64_t patient_ns = self->now_ns + (uint64_t)(patience * expected_ns);
+    const uint64_t patient_ns =
+        self->now_ns + (expected_ns > 0 ? (uint64_t)(patience * expected_ns)
+                                        : beamd_core_less(least_ns, self->now_ns) / 2);
     uint64_t at_ns = full_ns > patient_ns ? full_ns : patient_ns;
     at_ns = at_ns < least_ns ? at_ns : least_ns;
     if (expected_ns > 0) {
@@ -209,13 +213,14 @@ void beamd_core_gpu_packed(beamd_core *self, beamd_batch *batch)
         BEAMD_LOG(BEAMD_LOG_WARNING, "event=gpu_not_packed tasks=%u field=\"%s\" why=\"%s\"",
                   batch->tasks, flight->error.field, flight->error.text);
     }
-    if (flight->bytes == 0 || !any_wanted(batch)) {
-        release(self, batch);
+    const uint64_t lost_ns = lost_at_ns(self, batch);
+    if (flight->bytes == 0 || !any_wanted(batch) || lost_ns <= self->now_ns) {
+        release(self, batch); /* without time the worker could not but fail */
         give_to_cpu(self, batch, false);
         return;
     }
     flight->phase = BEAMD_GPU_FLYING;
-    if (!self->act.gpu_submit(self->act.arg, batch, lost_at_ns(self, batch))) {
+    if (!self->act.gpu_submit(self->act.arg, batch, lost_ns)) {
         give_to_cpu(self, batch, false);
     }
 }

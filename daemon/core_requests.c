@@ -144,6 +144,7 @@ static void handle_unregister(beamd_core *self, const beamd_call *call)
             beamd_core_audit(self, call, "cluster removed");
         }
         beamd_core_remove(self, cluster, "the cluster was removed");
+        beamd_core_gpu_prepare(self); /* its place among the sizes may be another's */
         beamd_core_ack(self, call);
     }
 }

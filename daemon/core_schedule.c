@@ -308,8 +308,8 @@ static bool submit_batch(beamd_core *self, beamd_batch *batch)
 /* Once a request: a step may look many times. */
 static void note_choice(const beamd_core *self, beamd_cluster *c, beamd_effort effort)
 {
-    if (effort != BEAMD_EFFORT_FULL && c->relaxed_for != c->ticket) {
-        beamd_core_relax(self, c);
+    if (c->relaxed_for != c->ticket) {
+        beamd_core_relax(self, c, effort);
         c->relaxed_for = c->ticket;
     }
 }
@@ -389,9 +389,13 @@ static bool dispatch_gpu(beamd_core *self)
     if (batch->tasks > 0) {
         add_companions(self, batch, &picked, most, devices);
     }
-    if (batch->tasks == 0 || !submit_batch(self, batch)) {
+    const bool fits = batch->tasks > 0;
+    if (!fits) { /* not even one subband: the CPU's, and no reason to keep others waiting */
+        first->gpu_lost_for = first->ticket;
+    }
+    if (!fits || !submit_batch(self, batch)) {
         beamd_core_gpu_put(self, batch);
-        return false;
+        return !fits;
     }
     return true;
 }
