@@ -8,15 +8,38 @@
 
 #include "plan.h"
 
+namespace
+{
+
+/* What an mlp says of itself beside the error: what failed in cuBLAS, or why it takes no such
+ * model. */
+const char *trouble_of(const beam_gpu *g)
+{
+#ifdef BEAM_GPU_MLP
+    return g->mlp ? beam_gpu_mlp_trouble(g->mlp) : "";
+#else
+    (void)g;
+    return "";
+#endif
+}
+
+} // namespace
+
 beam_gpu_code beam_gpu_cuda_fail(beam_gpu *g, beam_gpu_error *err, const char *call,
                                  cudaError_t error)
 {
+    const char *trouble = trouble_of(g);
+    (void)cudaGetLastError();
+    if (trouble[0] && (error == cudaErrorUnknown || error == cudaErrorInvalidValue)) {
+        g->broken = g->broken || g->prepared;
+        return beam_gpu_fail(err, g->prepared ? BEAM_GPU_E_DEVICE : BEAM_GPU_E_INVALID, "mlp: %s",
+                             trouble);
+    }
     const beam_gpu_code code = error == cudaErrorMemoryAllocation ? BEAM_GPU_E_MEMORY
                                : error == cudaErrorNoDevice || error == cudaErrorInsufficientDriver
                                    ? BEAM_GPU_E_NO_DEVICE
                                    : BEAM_GPU_E_DEVICE;
     g->broken = g->broken || code == BEAM_GPU_E_DEVICE;
-    (void)cudaGetLastError();
     return beam_gpu_fail(err, code, "%s: %s (%s)", call, cudaGetErrorString(error),
                          cudaGetErrorName(error));
 }
@@ -196,28 +219,11 @@ bool same_mlp(const beam_model_info *a, const beam_model_info *b)
            a->sensing_rows == b->sensing_rows && a->parameters == b->parameters;
 }
 
-/* Says what failed in cuBLAS, which has no CUDA error. */
-beam_gpu_code mlp_fail(beam_gpu *g, beam_gpu_error *err, const char *call, cudaError_t error)
-{
-    const char *trouble = g->mlp ? beam_gpu_mlp_trouble(g->mlp) : "";
-    if (error != cudaErrorUnknown || !trouble[0]) {
-        return beam_gpu_cuda_fail(g, err, call, error);
-    }
-    g->broken = true;
-    return beam_gpu_fail(err, BEAM_GPU_E_DEVICE, "%s: %s", call, trouble);
-}
-
 beam_gpu_code make_mlp(beam_gpu *g, beam_gpu_error *err)
 {
-    cudaError_t error =
-        beam_gpu_mlp_create(&g->mlp, &g->mlp_info, g->batches.max_batch, g->options.slots);
-    if (error != cudaSuccess) {
-        return mlp_fail(g, err, "beam_gpu_mlp_create", error);
-    }
-    error = beam_gpu_mlp_weights(g->mlp, g->model, g->mlp_theta);
-    if (error != cudaSuccess) {
-        return mlp_fail(g, err, "beam_gpu_mlp_weights", error);
-    }
+    BEAM_CUDA(g, err,
+              beam_gpu_mlp_create(&g->mlp, &g->mlp_info, g->batches.max_batch, g->options.slots));
+    BEAM_CUDA(g, err, beam_gpu_mlp_weights(g->mlp, g->model, g->mlp_theta));
     std::free(g->mlp_theta);
     g->mlp_theta = nullptr;
     return BEAM_GPU_OK;
@@ -244,10 +250,7 @@ beam_gpu_code beam_gpu_load_mlp(beam_gpu *self, const beam_model_info *info, con
         if (code) {
             return code;
         }
-        const cudaError_t error = beam_gpu_mlp_weights(self->mlp, next, theta);
-        if (error != cudaSuccess) {
-            return mlp_fail(self, err, "beam_gpu_mlp_weights", error);
-        }
+        BEAM_CUDA(self, err, beam_gpu_mlp_weights(self->mlp, next, theta));
         self->model = next;
         return BEAM_GPU_OK;
     }

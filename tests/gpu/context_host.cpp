@@ -101,6 +101,9 @@ cudaError_t beam_gpu_mlp_create(beam_gpu_mlp **out, const beam_model_info *info,
                                 int slots)
 {
     *out = new beam_gpu_mlp();
+    if (test_runtime.mlp_fails) {
+        return cudaErrorUnknown;
+    }
     (*out)->apart =
         static_cast<size_t>((info->users + info->stations * info->sensing_rows) * info->antennas);
     const size_t bytes = static_cast<size_t>(most) * (*out)->apart * sizeof(beam_c32);
@@ -126,7 +129,7 @@ void beam_gpu_mlp_destroy(beam_gpu_mlp *mlp)
 
 const char *beam_gpu_mlp_trouble(const beam_gpu_mlp *)
 {
-    return "";
+    return test_runtime.mlp_fails ? "there is no cuBLAS" : "";
 }
 
 cudaError_t beam_gpu_mlp_weights(beam_gpu_mlp *mlp, int set, const float *)

@@ -307,8 +307,9 @@ static void many_in_flight(void **state)
             assert_string_equal(test_runtime.misuse, "");
         }
         assert_int_equal(test_runtime.allocations, allocations);
-        print_message("%d clusters set, %d refused; %d batches, %d refused; %d not done; %d models\n",
-                      t.sets, t.refused_sets, t.batches, t.refused_batches, t.not_done, t.swaps);
+        print_message(
+            "%d clusters set, %d refused; %d batches, %d refused; %d not done; %d models\n", t.sets,
+            t.refused_sets, t.batches, t.refused_batches, t.not_done, t.swaps);
         assert_true(t.sets > 30 && t.refused_sets > 10 && t.batches > 50 &&
                     t.refused_batches > 10 && t.not_done > 10 && t.swaps > 10);
         assert_true(test_runtime.refinements > 10 && test_runtime.copies_changed > 0);
@@ -578,6 +579,13 @@ static void mlp_models(void **state)
     beam_design *sensing = test_random_design(&random, scene, info.sensing_rows);
     (void)state;
     test_runtime_reset(9);
+    test_runtime.mlp_fails = true;
+    must(beam_gpu_create(&gpu, 0, &options, &err), &err);
+    must(beam_gpu_load_mlp(gpu, &info, theta, &err), &err);
+    assert_int_equal(beam_gpu_prepare(gpu, &size, 0, 4, &err), BEAM_GPU_E_INVALID);
+    assert_string_equal(err.text, "mlp: there is no cuBLAS");
+    end_gpu(gpu);
+    test_runtime.mlp_fails = false;
     must(beam_gpu_create(&gpu, 0, &options, &err), &err);
     must(beam_gpu_load_mlp(gpu, &info, theta, &err), &err);
     assert_int_equal(beam_gpu_load_model(gpu, 1, 1, theta, &err), BEAM_GPU_E_INVALID);

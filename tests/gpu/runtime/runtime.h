@@ -19,6 +19,7 @@ typedef struct test_runtime_state {
     int kernels;         /* that did work */
     int refinements;     /* of them */
     int mlp_set;         /* weights that the last network's kernel used; -1: none */
+    bool mlp_fails;      /* its create says that there is no cuBLAS */
     long lost_after;     /* works until the device is lost; < 0: never */
     bool stuck;          /* nothing is done any more */
     char misuse[160];    /* what was called wrongly; empty: nothing */
