@@ -19,7 +19,7 @@
 #include "network/model.h"
 #include "plan.h"
 
-enum { SCENES = 12, MODELS = 2, CLUSTERS = 6, SLOTS = 3, BATCH = 11, ROUNDS = 1500 };
+enum { SCENES = 12, MODELS = 3, CLUSTERS = 6, SLOTS = 3, BATCH = 11, ROUNDS = 1500 };
 enum { LAYERS = 2, WIDTH = 8 };
 
 static const beam_dims most = {.stations = 2, .antennas = 3, .users = 4, .targets = 2};
@@ -275,7 +275,7 @@ static void collect_some(traffic *t, int slot, int wait)
 static void swap_model(traffic *t)
 {
     beam_gpu_error err = {0};
-    t->model = 1 - t->model;
+    t->model = test_random_int(&t->random, 0, MODELS - 1);
     must(beam_gpu_load_model(t->gpu, LAYERS, WIDTH, t->f->model[t->model]->theta, &err), &err);
     t->swaps++;
 }
@@ -299,7 +299,7 @@ static void many_in_flight(void **state)
                 submit_some(&t);
             } else if (what < 65) {
                 collect_some(&t, test_random_int(&t.random, 0, SLOTS - 1), what < 48);
-            } else if (what < 67) {
+            } else if (what < 70) {
                 swap_model(&t);
             } else {
                 (void)test_runtime_step();
@@ -320,20 +320,21 @@ static void many_in_flight(void **state)
 /* More clusters at once than the memory of their uploads has room for. */
 static void many_clusters(void **state)
 {
-    enum { MANY = 4000 };
+    enum { MANY = 20000 };
     const fixture *f = *state;
     const beam_gpu_options options = {.clusters_max = MANY, .slots = 1};
     beam_gpu_error err = {0};
+    beam_gpu_info info;
     test_runtime_reset(3);
     beam_gpu *gpu = new_gpu(f, &options, BATCH);
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < MANY; i++) {
-            const int k = (i + round) % SCENES;
-            must(beam_gpu_set_cluster(gpu, i, f->scene[k], f->sensing[k], &err), &err);
-        }
+    must(beam_gpu_info_of(gpu, &info, &err), &err);
+    assert_true(info.cluster_bytes > (8 << 20) / MANY);
+    for (int i = 0; i < MANY; i++) {
+        const int k = i % SCENES;
+        must(beam_gpu_set_cluster(gpu, i, f->scene[k], f->sensing[k], &err), &err);
     }
     for (int i = 0; i < MANY; i += 97) {
-        const int k = (i + 2) % SCENES;
+        const int k = i % SCENES;
         beam_gpu_request r = f->request[k];
         beam_gpu_answer got = {.out = NULL};
         int slot = 0;
