@@ -157,7 +157,7 @@ static void the_latest_update_wins_and_each_is_answered_once(void **state)
     test_scene_free(scene);
 }
 
-static void a_deadline_too_short_still_gets_a_checked_answer(void **state)
+static void a_deadline_too_short_still_gets_a_late_answer(void **state)
 {
     (void)state;
     beam_scene *scene = test_golden_scene("multi_n8");
@@ -167,7 +167,10 @@ static void a_deadline_too_short_still_gets_a_checked_answer(void **state)
     beamc_error err;
     const uint64_t sequence = test_send_csi(client, "hurry", scene, 1);
     assert_int_equal(beamc_await(client, sequence, 60000, &answer, &err), BEAMC_OK);
-    assert_true(answer.solution->service == BEAMC_SERVICE_CHECKED && answer.solution->late);
+    /* of the check or, where its thread had to wait longer than that, of the network as it is */
+    assert_true(answer.solution->service == BEAMC_SERVICE_CHECKED ||
+                answer.solution->service == BEAMC_SERVICE_REDUCED);
+    assert_true(answer.solution->late);
     test_check_solution(scene, answer.solution);
     beamc_close(&client);
     test_scene_free(scene);
@@ -557,7 +560,7 @@ int main(void)
         cmocka_unit_test(a_stream_is_warm_started_and_exact),
         cmocka_unit_test(rounded_beams_are_evaluated_as_sent),
         cmocka_unit_test(the_latest_update_wins_and_each_is_answered_once),
-        cmocka_unit_test(a_deadline_too_short_still_gets_a_checked_answer),
+        cmocka_unit_test(a_deadline_too_short_still_gets_a_late_answer),
         cmocka_unit_test(csi_before_targets_is_kept_and_answered_to_subscribers),
         cmocka_unit_test(the_last_value_reaches_a_new_subscriber),
         cmocka_unit_test(a_preference_takes_effect),
