@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "device/layer.cuh"
+#include "device/tensor.cuh"
 #include "model/problem.h"
 #include "network/arch.h"
 #include "plan.h"
@@ -255,6 +256,26 @@ static void turn(int outputs, int stride, int first, int inputs, const float *fr
     }
 }
 
+/* The matrices once more, as tensor cores read them: `theta` from the first one's. */
+static void pack_tensor(const float *theta, float *to)
+{
+    enum { W = BEAM_GPU_TENSOR_WIDTH, F = BEAM_GPU_ROW_INPUTS + BEAM_GPU_STATION_INPUTS };
+    enum { INPUTS1 = 16 * BEAM_GPU_STEPS1, INPUTS2 = 16 * BEAM_GPU_STEPS2 };
+    float first[W * INPUTS1] = {0}, second[W * INPUTS2];
+    const float *w2 = theta + W * F + W, *w3 = w2 + 3 * W * W + W;
+    for (int o = 0; o < W; o++) {
+        memcpy(first + o * INPUTS1, theta + o * F, F * sizeof *first);
+        for (int part = 0; part < 3; part++) {
+            memcpy(second + o * INPUTS2 + part * W, w2 + (part * W + o) * W, W * sizeof *second);
+        }
+    }
+    beam_gpu_pack_fragments(INPUTS1, W, first, INPUTS1, BEAM_GPU_FRAGMENT_WORDS, to);
+    beam_gpu_pack_fragments(INPUTS2, W, second, INPUTS2, BEAM_GPU_FRAGMENT_WORDS,
+                            to + 64 * BEAM_GPU_FRAGMENTS2);
+    beam_gpu_pack_fragments(W, BEAM_GPU_COEFFICIENTS, w3, W, BEAM_GPU_FRAGMENT_WORDS,
+                            to + 64 * BEAM_GPU_FRAGMENTS3);
+}
+
 void beam_gpu_pack_weights(const beam_gpu_plan *plan, const float *theta, float *to)
 {
     const int W = plan->s.width, F = BEAM_GPU_ROW_INPUTS + BEAM_GPU_STATION_INPUTS;
@@ -266,6 +287,9 @@ void beam_gpu_pack_weights(const beam_gpu_plan *plan, const float *theta, float 
             to[at->scalars + k] = expf(fminf(fmaxf(theta[k], -80), 80));
         }
         theta += BEAM_GPU_SCALARS;
+        if (W == BEAM_GPU_TENSOR_WIDTH) {
+            pack_tensor(theta, to + at->fragments);
+        }
         turn(W, F, 0, BEAM_GPU_ROW_INPUTS, theta, to + at->w1);
         turn(W, F, BEAM_GPU_ROW_INPUTS, BEAM_GPU_STATION_INPUTS, theta, to + at->station1);
         theta += W * F;

@@ -16,6 +16,11 @@ static int smaller(int a, int b)
     return a < b ? a : b;
 }
 
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
 /* The next `bytes` of a block. */
 static int take(int *used, int bytes)
 {
@@ -89,7 +94,8 @@ static void place_weights(beam_gpu_plan *plan)
     w->b2 = w->all2 + W * W;
     w->w3 = w->b2 + W;
     w->b3 = w->w3 + W * BEAM_GPU_COEFFICIENTS;
-    w->count = (w->b3 + BEAM_GPU_COEFFICIENTS + 3) / 4 * 4;
+    w->fragments = (w->b3 + BEAM_GPU_COEFFICIENTS + 3) / 4 * 4; /* of halves, of rests */
+    w->count = w->fragments + (W == BEAM_GPU_TENSOR_WIDTH ? 2 * BEAM_GPU_FRAGMENT_WORDS : 0);
 }
 
 /* Memory of two kinds: what no longer fits the first goes to the second. */
@@ -124,12 +130,12 @@ static void place_layers(beam_gpu_work_at *w, const beam_gpu_sizes *s, space *m)
     w->information = place(m, 4 * s->L * s->J * real);
     w->inverse = place(m, 4 * s->J * real);
     w->pair_weight = place(m, 2 * s->L * s->U * real);
-    w->x = place(m, s->rows * BEAM_GPU_ROW_INPUTS * real);
-    w->x_station = place(m, s->L * BEAM_GPU_STATION_INPUTS * real);
+    w->x = place(m, s->rows * BEAM_GPU_ROW_STRIDE * real);
+    w->x_station = place(m, s->L * BEAM_GPU_STATION_STRIDE * real);
     w->hidden1 = place(m, s->rows * s->width * real);
     w->hidden2 = place(m, s->rows * s->width * real);
     w->out = place(m, s->rows * BEAM_GPU_COEFFICIENTS * real);
-    w->pool = place(m, (s->L + 1) * s->width * real);
+    w->pool = place(m, (s->L + 1) * larger(s->width, BEAM_GPU_ROW_STRIDE) * real);
     w->term = place(m, s->L * s->width * real);
     w->G = place(m, s->rows * s->n_max * complex32);
     w->e = place(m, s->L * s->U * s->n_max * complex32);

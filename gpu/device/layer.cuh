@@ -54,4 +54,29 @@ enum {
     BEAM_GPU_STATION_NUMBERS = BEAM_GPU_STATION_UNIT + BEAM_GPU_NORMALISED + 1
 };
 
+/* Inputs of a row lie apart by this many floats: a warp that reads fragments of eight rows meets
+ * every bank once. Those of a station: with one float that is zero, so that pairs are aligned. */
+enum { BEAM_GPU_ROW_STRIDE = 40, BEAM_GPU_STATION_STRIDE = BEAM_GPU_STATION_INPUTS + 1 };
+
+/* How the perceptron's products are made. */
+enum {
+    BEAM_GPU_PERCEPTRON_PLAIN, /* float32 */
+    BEAM_GPU_PERCEPTRON_HALF,  /* tensor cores, halves */
+    BEAM_GPU_PERCEPTRON_SPLIT  /* tensor cores, float32 from three products of halves */
+};
+/* On tensor cores (tensor.cuh): three matrices of 16 inputs a step, fragments of the halves, then
+ * those of the rests. The first has the inputs of the row, then of its station; the second hidden
+ * 1, its mean over the station, and over all rows. */
+enum {
+    BEAM_GPU_TENSOR_WIDTH = 32,
+    BEAM_GPU_TENSOR_TILES = BEAM_GPU_TENSOR_WIDTH / 8,
+    BEAM_GPU_STEPS1 = (BEAM_GPU_ROW_INPUTS + BEAM_GPU_STATION_STRIDE) / 16,
+    BEAM_GPU_STEPS2 = 3 * BEAM_GPU_TENSOR_WIDTH / 16,
+    BEAM_GPU_STEPS3 = BEAM_GPU_TENSOR_WIDTH / 16,
+    BEAM_GPU_FRAGMENTS2 = BEAM_GPU_STEPS1 * BEAM_GPU_TENSOR_TILES,
+    BEAM_GPU_FRAGMENTS3 = BEAM_GPU_FRAGMENTS2 + BEAM_GPU_STEPS2 * BEAM_GPU_TENSOR_TILES,
+    BEAM_GPU_FRAGMENTS = BEAM_GPU_FRAGMENTS3 + BEAM_GPU_STEPS3,
+    BEAM_GPU_FRAGMENT_WORDS = 64 * BEAM_GPU_FRAGMENTS
+};
+
 #endif

@@ -15,6 +15,7 @@ typedef struct beam_gpu_sizes {
     int rows, n_max; /* U + L r; K_max + r */
     int Q;           /* vectors per station: U channels, a and D a of J targets, r sensing rows */
     int layers, width;
+    int perceptron; /* how its products are made (layer.cuh) */
 } beam_gpu_sizes;
 
 /* Of a cluster: what many problems share. Users are sorted by station. */
@@ -75,7 +76,7 @@ typedef struct beam_gpu_answer_at {
 
 /* Parameters of a layer, floats, inputs first: [inputs][outputs]. */
 typedef struct beam_gpu_layer_at {
-    int scalars, w1, station1, b1, w2, station2, all2, b2, w3, b3, count;
+    int scalars, w1, station1, b1, w2, station2, all2, b2, w3, b3, fragments, count;
 } beam_gpu_layer_at;
 
 typedef struct beam_gpu_work_at {
