@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/layer.cuh"
+
 enum { ALIGNMENT = 16, EVERYTHING = (1 << BEAM_GPU_CANDIDATES) - 1 };
+_Static_assert((int)BEAM_GPU_PLAIN == (int)BEAM_GPU_PERCEPTRON_PLAIN &&
+                   (int)BEAM_GPU_HALVES == (int)BEAM_GPU_PERCEPTRON_HALF &&
+                   (int)BEAM_GPU_SPLIT == (int)BEAM_GPU_PERCEPTRON_SPLIT,
+               "as the device reads it");
 _Static_assert((int)BEAM_GPU_SEARCH_ALL == (int)BEAM_GPU_SEARCH_CLASSICAL,
                "as the device reads it");
 
@@ -54,6 +60,7 @@ static beam_gpu_code make_plan(const beam_gpu_batches *b, const beam_gpu_cluster
                            &inner)) {
         return beam_gpu_fail(err, BEAM_GPU_E_LIMIT, "%s: %s", inner.field, inner.text);
     }
+    plan->s.perceptron = b->perceptron;
     return BEAM_GPU_OK;
 }
 

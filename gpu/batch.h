@@ -31,6 +31,7 @@ typedef struct beam_gpu_plan_note {
 typedef struct beam_gpu_batches {
     beam_dims most;
     int users_per_station, layers, width, max_batch, clusters_max;
+    int perceptron;        /* a beam_gpu_precision, 0 after init; may change between batches */
     int fast_bytes;        /* of a team, for plans of all sizes */
     size_t slow_bytes;     /* */
     size_t cluster_bytes;  /* of the largest, for all */

@@ -98,9 +98,11 @@ beam_gpu_code beam_gpu_create(beam_gpu **out, int device, const beam_gpu_options
     }
     if (device < 0 || device >= count || options->clusters_max < 1 ||
         options->clusters_max > BEAM_GPU_CLUSTERS_MAX || options->slots < 1 ||
-        options->slots > BEAM_GPU_SLOTS_MAX) {
-        return beam_gpu_fail(err, BEAM_GPU_E_INVALID, "device %d of %d, %d clusters, %d slots",
-                             device, count, options->clusters_max, options->slots);
+        options->slots > BEAM_GPU_SLOTS_MAX || options->perceptron < BEAM_GPU_PLAIN ||
+        options->perceptron > BEAM_GPU_SPLIT) {
+        return beam_gpu_fail(err, BEAM_GPU_E_INVALID, "device %d of %d, %d clusters, %d slots, perceptron %d", device, count,
+                             options->clusters_max, options->slots,
+                             static_cast<int>(options->perceptron));
     }
     beam_gpu *g = new (std::nothrow) beam_gpu();
     if (!g) {
@@ -313,6 +315,7 @@ beam_gpu_code prepare_sizes(beam_gpu *g, const beam_dims *most, int users_per_st
     if (code) {
         return code;
     }
+    g->batches.perceptron = g->options.perceptron;
     BEAM_CUDA(g, err, beam_gpu_launch_plan(g->batches.fast_bytes, g->device, &g->launch));
 #ifdef BEAM_GPU_REFINE
     BEAM_CUDA(g, err, beam_gpu_refine_prepare(&g->launch));

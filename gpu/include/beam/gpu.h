@@ -38,6 +38,14 @@ typedef struct beam_gpu_error {
     char text[256]; /* one sentence, no newline; names the CUDA call and error where one failed */
 } beam_gpu_error;
 
+/* How the network's perceptron is multiplied. The last two need sm_80 and a model of width 32, and
+ * are the plain one elsewhere. */
+typedef enum beam_gpu_precision {
+    BEAM_GPU_PLAIN = 0,  /* float32 */
+    BEAM_GPU_HALVES = 1, /* tensor cores, halves: 11 bits */
+    BEAM_GPU_SPLIT = 2   /* tensor cores, float32 from three products of halves */
+} beam_gpu_precision;
+
 typedef struct beam_gpu_options {
     int clusters_max; /* whose constants are kept on the device, 1..BEAM_GPU_CLUSTERS_MAX */
     int slots;        /* batches in flight, 1..BEAM_GPU_SLOTS_MAX */
@@ -46,6 +54,7 @@ typedef struct beam_gpu_options {
                     of the driver when a batch is done, so that poll or read may sleep until then;
                     then collect(wait 0) has its answers. After an error of the device nothing is
                     added: sleep with a limit, then collect says so. Must stay open until destroy */
+    beam_gpu_precision perceptron;
 } beam_gpu_options;
 enum { BEAM_GPU_CLUSTERS_MAX = 65536, BEAM_GPU_SLOTS_MAX = 4 };
 
