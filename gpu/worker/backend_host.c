@@ -187,6 +187,10 @@ static void answer(host *self, beamg_answer_out *out, int count, beam_code all)
     for (int i = 0; i < count; i++) {
         const bool served = all == BEAM_OK || (all == BEAM_E_NUMERIC &&
                                                self->result[i].status != BEAM_STATUS_NUMERIC);
+        if (served && self->detail[i].chosen == BEAM_METHOD_NETWORK &&
+            self->result[i].method == BEAM_METHOD_BOBLRBF) {
+            self->result[i].method = BEAM_METHOD_NETWORK; /* refined or not, it is the network's */
+        }
         beamg_answer_put(out, self->asked[i], served ? BEAM_OK : all, served ? &self->out[i] : NULL,
                          &self->result[i], served ? self->detail[i].network_merit : 0);
     }
