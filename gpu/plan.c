@@ -98,116 +98,157 @@ static void place_weights(beam_gpu_plan *plan)
     w->count = w->fragments + (W == BEAM_GPU_TENSOR_WIDTH ? 2 * BEAM_GPU_FRAGMENT_WORDS : 0);
 }
 
-/* Memory of two kinds: what no longer fits the first goes to the second. */
+/* When an array is needed: stages of a problem in their order, those of a layer again and again.
+ * Arrays that are never needed together lie over each other. */
+typedef enum stage {
+    REDUCE,
+    ZERO_FORCING,
+    PRODUCTS, /* a layer from here */
+    RATES,
+    ECHOES,
+    GRADIENTS,
+    METRIC,
+    FEATURES,
+    HIDDEN_1,
+    HIDDEN_2,
+    UPDATE, /* to here */
+    CRLB,   /* a check from here */
+    SPECTRA,
+    COORDINATES,
+    WORST_CASE, /* to here */
+    BOUND,
+    LAST
+} stage;
+
+enum { ARRAYS_MAX = 64 };
+
+/* Memory of two kinds: what no longer fits the first goes to the second, where everything has a
+ * place of its own: of smaller problems other arrays may be there, but never more bytes of them. */
 typedef struct space {
-    int fast, slow, limit;
+    int fast, slow, limit, count;
+    struct {
+        int begin, end;
+        stage from, to;
+    } placed[ARRAYS_MAX];
 } space;
 
-static int place(space *m, int bytes)
+/* At the lowest place that is free from stage `from` to stage `to`. */
+static int place(space *m, stage from, stage to, int bytes)
 {
     const int size = pad(bytes);
-    if (m->fast + size <= m->limit) {
-        m->fast += size;
-        return m->fast - size;
+    int at = 0;
+    for (int k = 0; k < m->count; k++) {
+        if (m->placed[k].from <= to && from <= m->placed[k].to && at < m->placed[k].end &&
+            m->placed[k].begin < at + size) {
+            at = m->placed[k].end;
+            k = -1; /* and again from the first one */
+        }
     }
-    m->slow += size;
-    return ~(m->slow - size);
+    if (at + size > m->limit || m->count == ARRAYS_MAX) {
+        m->slow += size;
+        return ~(m->slow - size);
+    }
+    m->placed[m->count].begin = at;
+    m->placed[m->count].end = at + size;
+    m->placed[m->count].from = from;
+    m->placed[m->count++].to = to;
+    m->fast = larger(m->fast, at + size);
+    return at;
 }
 
 static void place_start(beam_gpu_work_at *w, const beam_gpu_sizes *s, space *m)
 {
     const int complex64 = (int)sizeof(beam_c64);
-    w->bad = place(m, s->L * (int)sizeof(int));
-    w->gram = place(m, s->L * s->U * s->U * complex64);
-    w->column = place(m, s->U * s->U * complex64);
+    w->bad = place(m, ZERO_FORCING, ZERO_FORCING, s->L * (int)sizeof(int));
+    w->gram = place(m, ZERO_FORCING, ZERO_FORCING, s->L * s->U * s->U * complex64);
+    w->column = place(m, ZERO_FORCING, ZERO_FORCING, s->U * s->U * complex64);
+}
+
+/* Hidden 2 takes the inputs' place. */
+static void place_perceptron(beam_gpu_work_at *w, const beam_gpu_sizes *s, space *m)
+{
+    const int real = (int)sizeof(float), stride = larger(s->width, BEAM_GPU_ROW_STRIDE);
+    w->x = w->hidden2 = place(m, FEATURES, HIDDEN_2, s->rows * stride * real);
+    w->x_station = place(m, FEATURES, HIDDEN_1, s->L * BEAM_GPU_STATION_STRIDE * real);
+    w->hidden1 = place(m, HIDDEN_1, HIDDEN_2, s->rows * s->width * real);
+    w->term = place(m, HIDDEN_1, HIDDEN_2, s->L * s->width * real);
+    w->pool = place(m, HIDDEN_2, HIDDEN_2, (s->L + 1) * stride * real);
+    w->out = place(m, HIDDEN_2, UPDATE, s->rows * BEAM_GPU_COEFFICIENTS * real);
 }
 
 static void place_layers(beam_gpu_work_at *w, const beam_gpu_sizes *s, space *m)
 {
     const int real = (int)sizeof(float), complex32 = (int)sizeof(beam_c32);
-    w->user = place(m, BEAM_GPU_USER_NUMBERS * s->U * real);
-    w->station = place(m, BEAM_GPU_STATION_NUMBERS * s->L * real);
-    w->information = place(m, 4 * s->L * s->J * real);
-    w->inverse = place(m, 4 * s->J * real);
-    w->pair_weight = place(m, 2 * s->L * s->U * real);
-    w->x = place(m, s->rows * BEAM_GPU_ROW_STRIDE * real);
-    w->x_station = place(m, s->L * BEAM_GPU_STATION_STRIDE * real);
-    w->hidden1 = place(m, s->rows * s->width * real);
-    w->hidden2 = place(m, s->rows * s->width * real);
-    w->out = place(m, s->rows * BEAM_GPU_COEFFICIENTS * real);
-    w->pool = place(m, (s->L + 1) * larger(s->width, BEAM_GPU_ROW_STRIDE) * real);
-    w->term = place(m, s->L * s->width * real);
-    w->G = place(m, s->rows * s->n_max * complex32);
-    w->e = place(m, s->L * s->U * s->n_max * complex32);
-    w->scaled = place(m, s->L * s->U * s->n_max * complex32);
-    w->y = place(m, s->rows * s->Q * complex32);
-    w->e_out = place(m, s->rows * s->U * complex32);
-    w->f = place(m, s->rows * s->n_max * complex32);
-    w->echo_B = place(m, s->rows * s->J * complex32);
-    w->sensing_out = place(m, 2 * s->rows * s->J * complex32);
-    w->factor = place(m, s->L * s->D * s->D * complex32);
-    w->gradient = place(m, s->rows * s->D * complex32);
-    w->direction = place(m, BEAM_GPU_DIRECTIONS * s->rows * s->D * complex32);
+    const int rows = s->rows * complex32, pairs = s->L * s->U * s->n_max * complex32;
+    w->user = place(m, RATES, FEATURES, BEAM_GPU_USER_NUMBERS * s->U * real);
+    w->station = place(m, PRODUCTS, UPDATE, BEAM_GPU_STATION_NUMBERS * s->L * real);
+    w->gradient = place(m, GRADIENTS, UPDATE, rows * s->D);
+    w->direction = place(m, PRODUCTS, UPDATE, BEAM_GPU_DIRECTIONS * rows * s->D);
+    place_perceptron(w, s, m);
+    w->y = place(m, PRODUCTS, METRIC, rows * s->Q);
+    w->G = place(m, PRODUCTS, FEATURES, rows * s->n_max);
+    w->pair_weight = place(m, RATES, RATES, 2 * s->L * s->U * real);
+    w->e = place(m, RATES, RATES, pairs);
+    w->scaled = place(m, RATES, RATES, pairs);
+    w->e_out = place(m, RATES, GRADIENTS, rows * s->U);
+    w->f = place(m, RATES, GRADIENTS, rows * s->n_max);
+    w->information = place(m, ECHOES, ECHOES, 4 * s->L * s->J * real);
+    w->inverse = place(m, ECHOES, ECHOES, 4 * s->J * real);
+    w->echo_B = place(m, ECHOES, ECHOES, rows * s->J);
+    w->sensing_out = place(m, ECHOES, GRADIENTS, rows * 2 * s->J);
+    w->factor = place(m, METRIC, METRIC, s->L * s->D * s->D * complex32);
 }
 
+/* Rates are read until the next check begins. */
 static void place_check(beam_gpu_work_at *w, const beam_gpu_sizes *s, space *m)
 {
     const int real = (int)sizeof(double), complex64 = (int)sizeof(beam_c64);
-    w->sinr = place(m, s->U * real);
-    w->rate = place(m, s->U * real);
-    w->rank = place(m, s->L * (int)sizeof(int));
-    w->rho = place(m, s->L * s->n_max * real);
-    w->cross = place(m, s->L * s->U * real);
-    w->turn = place(m, s->L * s->n_max * s->n_max * complex64);
-    w->vector = place(m, s->rows * s->N * complex64);
-    w->g = place(m, s->L * s->U * s->n_max * complex64);
-    w->scratch = place(m, s->U * pad(s->n_max * OWN_SCRATCH_BYTES));
-    w->projection = place(m, s->rows * 2 * s->J * complex64);
+    w->sinr = place(m, CRLB, WORST_CASE, s->U * real);
+    w->rate = place(m, CRLB, WORST_CASE, s->U * real);
+    w->rank = place(m, SPECTRA, WORST_CASE, s->L * (int)sizeof(int));
+    w->rho = place(m, SPECTRA, WORST_CASE, s->L * s->n_max * real);
+    w->cross = place(m, WORST_CASE, WORST_CASE, s->L * s->U * real);
+    w->turn = place(m, SPECTRA, WORST_CASE, s->L * s->n_max * s->n_max * complex64);
+    w->g = place(m, COORDINATES, WORST_CASE, s->L * s->U * s->n_max * complex64);
+    w->vector = place(m, CRLB, COORDINATES, s->rows * s->N * complex64);
+    w->scratch = place(m, WORST_CASE, WORST_CASE, s->U * pad(s->n_max * OWN_SCRATCH_BYTES));
+    w->projection = place(m, CRLB, CRLB, s->rows * 2 * s->J * complex64);
 }
 
 static void place_bound(beam_gpu_work_at *w, const beam_gpu_sizes *s, space *m)
 {
     const int real = (int)sizeof(float), complex32 = (int)sizeof(beam_c32);
-    w->bound_node = place(m, BEAM_GPU_BOUND_NODES * BEAM_GPU_BOUND_NODE_BYTES);
-    w->bound_cut = place(m, BEAM_GPU_CUTS * s->U * 3 * real);
-    w->bound_cross = place(m, BEAM_GPU_CUTS * s->L * s->U * 2 * real);
-    w->bound_gram = place(m, s->rows * s->n_max * complex32);
-    w->bound_e = place(m, BEAM_GPU_CUTS * s->L * s->U * s->n_max * complex32);
-    w->bound_z = place(m, BEAM_GPU_CUTS * s->L * s->U * s->n_max * complex32);
-    w->bound_y = place(m, s->rows * (s->U + 2 * s->J) * complex32);
+    const int pairs = BEAM_GPU_CUTS * s->L * s->U;
+    w->bound_node = place(m, BOUND, BOUND, BEAM_GPU_BOUND_NODES * BEAM_GPU_BOUND_NODE_BYTES);
+    w->bound_cut = place(m, BOUND, BOUND, BEAM_GPU_CUTS * s->U * 3 * real);
+    w->bound_cross = place(m, BOUND, BOUND, pairs * 2 * real);
+    w->bound_gram = place(m, BOUND, BOUND, s->rows * s->n_max * complex32);
+    w->bound_e = place(m, BOUND, BOUND, pairs * s->n_max * complex32);
+    w->bound_z = place(m, BOUND, BOUND, pairs * s->n_max * complex32);
+    w->bound_y = place(m, BOUND, BOUND, s->rows * (s->U + 2 * s->J) * complex32);
 }
 
-/* The phases share their memory; what is read once per problem comes last. */
+/* What is needed most comes first, what is read once per problem last. A warm candidate is there
+ * before the layers as well, when nothing of them or of zero-forcing is. */
 static void place_work(beam_gpu_plan *plan, int fast_limit)
 {
     const beam_gpu_sizes *s = &plan->s;
     beam_gpu_work_at *w = &plan->work;
     const int complex32 = (int)sizeof(beam_c32);
-    space m = {.limit = fast_limit}, most;
-    w->radius = place(&m, s->L * s->U * (int)sizeof(double));
-    w->vectors = place(&m, s->L * s->Q * s->D * complex32);
-    w->w = place(&m, s->rows * s->D * complex32);
-    w->unit = place(&m, s->U * s->D * complex32);
-    most = m;
-    for (int phase = 0; phase < 4; phase++) {
-        space here = m;
-        if (phase == 0) {
-            place_start(w, s, &here);
-        } else if (phase == 1) {
-            place_layers(w, s, &here);
-        } else if (phase == 2) {
-            place_check(w, s, &here);
-        } else {
-            place_bound(w, s, &here);
-        }
-        most.fast = here.fast > most.fast ? here.fast : most.fast;
-        most.slow = here.slow > most.slow ? here.slow : most.slow;
-    }
-    w->candidate = place(&most, s->rows * s->N * complex32);
-    w->share = place(&most, s->L * s->D * complex32);
-    w->basis = place(&most, s->D < s->N ? s->L * s->D * s->N * complex32 : 0);
-    w->fast_bytes = most.fast;
-    w->slow_bytes = most.slow;
+    space m = {.limit = fast_limit};
+    w->radius = place(&m, REDUCE, LAST, s->L * s->U * (int)sizeof(double));
+    w->vectors = place(&m, REDUCE, LAST, s->L * s->Q * s->D * complex32);
+    w->w = place(&m, REDUCE, LAST, s->rows * s->D * complex32);
+    w->unit = place(&m, REDUCE, LAST, s->U * s->D * complex32);
+    place_start(w, s, &m);
+    place_layers(w, s, &m);
+    place_check(w, s, &m);
+    place_bound(w, s, &m);
+    w->candidate = place(&m, CRLB, WORST_CASE, s->rows * s->N * complex32);
+    w->share = place(&m, REDUCE, REDUCE, s->L * s->D * complex32);
+    w->basis = place(&m, REDUCE, LAST, s->D < s->N ? s->L * s->D * s->N * complex32 : 0);
+    w->fast_bytes = m.fast;
+    w->slow_bytes = m.slow;
 }
 
 beam_code beam_gpu_plan_make(beam_gpu_plan *plan, const beam_dims *dims, int users_per_station,
