@@ -11,6 +11,7 @@ if(TARGET beamgpupack)
   target_compile_definitions(test_gpu_network PRIVATE BEAM_NET_F64)
   # the steps in float64 too, for their gradient
   beam_add_test(test_gpu_refine SOURCES gpu/test_gpu_refine.c LIBS beamgputest LABELS property gpu TIMEOUT 300)
+  beam_add_test(test_gpu_front SOURCES gpu/test_gpu_front.c LIBS beamgputest beammodel LABELS property gpu TIMEOUT 600)
   beam_add_test(test_gpu_tensor SOURCES gpu/test_gpu_tensor.c LIBS beamgputest beammodel LABELS property gpu TIMEOUT 600)
   beam_add_test(test_gpu_bound SOURCES gpu/test_gpu_bound.c LIBS beamgputest beammodel LABELS property gpu TIMEOUT 300)
   beam_add_test(test_gpu_mlp SOURCES gpu/test_gpu_mlp.c LIBS beamgputest beamnet64 LABELS property gpu TIMEOUT 300)
