@@ -60,6 +60,9 @@ static beam_gpu_code make_plan(const beam_gpu_batches *b, const beam_gpu_cluster
                            &inner)) {
         return beam_gpu_fail(err, BEAM_GPU_E_LIMIT, "%s: %s", inner.field, inner.text);
     }
+    if (plan->work.slow_bytes > 0 && b->largest.s.L > 0 && b->largest.work.slow_bytes == 0) {
+        plan->work = b->largest.work; /* its arrays leave larger gaps here: each in its own place */
+    }
     plan->s.perceptron = b->perceptron;
     return BEAM_GPU_OK;
 }

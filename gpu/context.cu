@@ -316,6 +316,7 @@ beam_gpu_code prepare_sizes(beam_gpu *g, const beam_dims *most, int users_per_st
         return code;
     }
     g->batches.perceptron = g->options.perceptron;
+    g->launch.slow = g->batches.largest.work.slow_bytes > 0;
     BEAM_CUDA(g, err, beam_gpu_launch_plan(g->batches.fast_bytes, g->device, &g->launch));
 #ifdef BEAM_GPU_REFINE
     BEAM_CUDA(g, err, beam_gpu_refine_prepare(&g->launch));

@@ -12,8 +12,10 @@ namespace
 constexpr int warp_bytes_most = 48 << 10;
 constexpr int block_lanes = 128, teams_most = 4;
 
-template <int LANES, int TEAMS>
-__global__ void __launch_bounds__(LANES *TEAMS)
+/* Sixteen warps to a multiprocessor where teams are warps: 128 registers. SLOW: for plans that have
+ * arrays in slow memory; without it every access is one of shared memory. */
+template <int LANES, int TEAMS, bool SLOW>
+__global__ void __launch_bounds__(LANES *TEAMS, TEAMS)
     answers(const __grid_constant__ beam_gpu_batch_memory memory, int fast_bytes)
 {
     extern __shared__ __align__(16) unsigned char shared[];
@@ -24,7 +26,8 @@ __global__ void __launch_bounds__(LANES *TEAMS)
     const int apart = static_cast<int>(gridDim.x) * TEAMS;
     const beam_team t = {static_cast<int>(threadIdx.x) % LANES, LANES, slot};
     beam_gpu_answer_batch(&t, &memory, first, apart, &plans[team], shared + team * fast_bytes,
-                          memory.slow + static_cast<size_t>(first) * memory.slow_apart);
+                          SLOW ? memory.slow + static_cast<size_t>(first) * memory.slow_apart
+                               : nullptr);
 }
 
 using kernel = void (*)(beam_gpu_batch_memory, int);
@@ -32,10 +35,10 @@ using kernel = void (*)(beam_gpu_batch_memory, int);
 kernel kernel_of(const beam_gpu_launch &launch)
 {
     if (launch.lanes == block_lanes) {
-        return answers<block_lanes, 1>;
+        return launch.slow ? answers<block_lanes, 1, true> : answers<block_lanes, 1, false>;
     }
-    return launch.teams == teams_most ? answers<BEAM_TEAM_WARP, teams_most>
-                                      : answers<BEAM_TEAM_WARP, 1>;
+    return launch.teams == teams_most ? answers<BEAM_TEAM_WARP, teams_most, false>
+                                      : answers<BEAM_TEAM_WARP, 1, false>;
 }
 
 } // namespace
@@ -60,7 +63,7 @@ cudaError_t beam_gpu_launch_plan(int fast_bytes, int device, beam_gpu_launch *la
     }
     const int plan = static_cast<int>(sizeof(beam_gpu_plan));
     launch->fast_bytes = fast_bytes;
-    launch->lanes = fast_bytes > warp_bytes_most ? block_lanes : BEAM_TEAM_WARP;
+    launch->lanes = launch->slow || fast_bytes > warp_bytes_most ? block_lanes : BEAM_TEAM_WARP;
     launch->teams = launch->lanes == BEAM_TEAM_WARP &&
                             teams_most * (fast_bytes + plan) <= beam_gpu_fast_limit(optin)
                         ? teams_most

@@ -16,6 +16,7 @@ struct beam_gpu_launch {
     int shared_bytes; /* of a block */
     int blocks_per_multiprocessor, multiprocessors;
     int blocks_max; /* resident at once: teams of them own the slow memory */
+    int slow;       /* plans have arrays in slow memory: set before launch_plan */
 };
 
 /* Bytes of shared memory that a problem may have: plan_make's fast_limit. */
