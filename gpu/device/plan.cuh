@@ -112,14 +112,15 @@ typedef struct beam_gpu_problem {
     const beam_gpu_plan *plan;
     const unsigned char *cluster, *request;
     unsigned char *answer;
-    unsigned char *fast, *slow;
+    unsigned char *fast, *slow; /* slow NULL: the plan has nothing there, as a kernel that is made
+                                   for such plans says: its compiler then sees shared memory */
     const float *weights;    /* [layers][layer.count] */
     const beam_c32 *network; /* beams in an answer's order instead of the layers'; NULL: none */
 } beam_gpu_problem;
 
 BEAM_HD void *beam_gpu_work(const beam_gpu_problem *p, int at)
 {
-    return at >= 0 ? p->fast + at : p->slow + ~at;
+    return !p->slow || at >= 0 ? p->fast + at : p->slow + ~at;
 }
 #define BEAM_WORK(p, type, name) ((type *)beam_gpu_work(p, (p)->plan->work.name))
 #define BEAM_CLUSTER(p, type, name)                                                                \
