@@ -69,6 +69,17 @@ static void check_gpu(doctor *self)
         snprintf(f->found, sizeof f->found, "%d device%s, %.*s", devices, devices == 1 ? "" : "s",
                  (int)strcspn(text, "\n") > 120 ? 120 : (int)strcspn(text, "\n"), text);
         snprintf(f->meaning, sizeof f->meaning, "The device can be opened.");
+        if (self->systemd && doctor_unit_says(self, "PrivateDevices=yes")) {
+            f->verdict = DOCTOR_WARN;
+            snprintf(f->meaning, sizeof f->meaning,
+                     "The unit keeps it from beamd: all answers come from the processor.");
+            doctor_fix_service(self, f, "gpu", /* as systemd/gpu.conf */
+                               "PrivateDevices=no\\nDevicePolicy=closed\\n"
+                               "DeviceAllow=char-nvidia-frontend rw\\nDeviceAllow=char-nvidia rw\\n"
+                               "DeviceAllow=char-nvidia-uvm rw\\nDeviceAllow=char-nvidia-caps r\\n"
+                               "ProcSubset=all\\nMemoryDenyWriteExecute=no\\nLimitMEMLOCK=infinity",
+                               "");
+        }
     }
 }
 

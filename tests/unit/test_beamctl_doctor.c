@@ -323,6 +323,10 @@ static void devices(void **state)
     put(m, "/dev/nvidia-uvm", "");
     put(m, "/dev/nvidia1", "");
     expect(m, true, "gpu", DOCTOR_OK, "2 devices, NVIDIA UNIX x86_64 Kernel Module  550.54", "");
+    put(m, "/etc/systemd/system/beamd.service.d/a.conf", "[Service]\nPrivateDevices=yes\n");
+    expect(m, true, "gpu", DOCTOR_WARN, "2 devices", "DeviceAllow=char-nvidia rw");
+    put(m, "/etc/systemd/system/beamd.service.d/gpu.conf", "[Service]\nPrivateDevices=no\n");
+    expect(m, true, "gpu", DOCTOR_OK, "2 devices", "");
 }
 
 static void places(void **state)
