@@ -49,7 +49,8 @@ static void pack_stations(const beam_gpu_plan *plan, const beam_problem *p, unsi
     const beam_gpu_sizes *s = &plan->s;
     int *K = (int *)(void *)(to + plan->cluster.K),
         *first = (int *)(void *)(to + plan->cluster.first),
-        *user_first = (int *)(void *)(to + plan->cluster.user_first);
+        *user_first = (int *)(void *)(to + plan->cluster.user_first),
+        *station = (int *)(void *)(to + plan->cluster.station);
     double *root = (double *)(void *)(to + plan->cluster.root_power);
     for (int l = 0; l <= s->L; l++) {
         first[l] = p->first[l];
@@ -58,6 +59,9 @@ static void pack_stations(const beam_gpu_plan *plan, const beam_problem *p, unsi
     for (int l = 0; l < s->L; l++) {
         K[l] = p->K[l];
         root[l] = p->sqrt_power[l];
+        for (int row = first[l]; row < first[l + 1]; row++) {
+            station[row] = l;
+        }
     }
 }
 

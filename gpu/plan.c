@@ -52,6 +52,7 @@ static void place_cluster(beam_gpu_plan *plan)
     c->K = take(&c->bytes, s->L * integer);
     c->first = take(&c->bytes, (s->L + 1) * integer);
     c->user_first = take(&c->bytes, (s->L + 1) * integer);
+    c->station = take(&c->bytes, s->rows * integer);
     c->geometry = take(&c->bytes, s->J * integer);
     c->skip = take(&c->bytes, integer);
     c->weight = take(&c->bytes, s->U * real);
@@ -275,6 +276,12 @@ beam_code beam_gpu_plan_make(beam_gpu_plan *plan, const beam_dims *dims, int use
     s->Q = s->U + 2 * s->J + s->r;
     s->layers = layers;
     s->width = width;
+    s->by_N = beam_gpu_by(s->N);
+    s->by_D = beam_gpu_by(s->D);
+    s->by_U = beam_gpu_by(s->U);
+    s->by_J = beam_gpu_by(s->J);
+    s->by_Q = beam_gpu_by(s->Q);
+    s->by_n_max = beam_gpu_by(s->n_max);
     place_cluster(plan);
     place_traffic(plan);
     place_weights(plan);

@@ -53,14 +53,12 @@ BEAM_HD void beam_gpu_bound_products(const beam_team *t, const beam_gpu_problem 
     const beam_gpu_sizes *s = &p->plan->s;
     const int *first = BEAM_CLUSTER(p, int, first);
     const int q_count = s->U + 2 * s->J, each = q_count + s->n_max;
+    const unsigned by_each = beam_gpu_by(each);
     beam_c32 *y = BEAM_WORK(p, beam_c32, bound_y), *G = BEAM_WORK(p, beam_c32, bound_gram);
     BEAM_EACH(t, k, s->rows * each)
     {
-        const int row = k / each, q = k - row * each;
-        int l = 0;
-        while (row >= first[l + 1]) {
-            l++;
-        }
+        const int row = beam_gpu_over(k, by_each), q = k - row * each;
+        const int l = beam_gpu_row_station(p, row);
         const beam_c32 *w = beam_gpu_classical_row(p, l, row - first[l]);
         if (q < q_count) {
             y[row * q_count + q] =
@@ -217,8 +215,9 @@ BEAM_HD void beam_gpu_cuts(const beam_team *t, const beam_gpu_problem *p)
         const int stations = pass == 0 ? s->L : 1;
         BEAM_EACH(t, k, BEAM_GPU_CUTS * stations * s->U)
         {
-            const int u = k % s->U, c = k / (stations * s->U);
-            const int l = pass == 0 ? k / s->U - c * s->L : own[u];
+            const int link = beam_gpu_over(k, s->by_U), u = k - link * s->U;
+            const int c = pass == 0 ? link / s->L : link;
+            const int l = pass == 0 ? link - c * s->L : own[u];
             const float share = beam_gpu_cut_share(c);
             float beams = 0, sensing = 0;
             if (pass == 0 && l == own[u]) {

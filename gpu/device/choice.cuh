@@ -100,17 +100,13 @@ BEAM_HD void beam_gpu_candidate_of_rows(const beam_team *t, const beam_gpu_probl
                                         const beam_c32 *w)
 {
     const beam_gpu_sizes *s = &p->plan->s;
-    const int *first = BEAM_CLUSTER(p, int, first);
     beam_c32 *to = BEAM_WORK(p, beam_c32, candidate);
     BEAM_EACH(t, k, s->rows * s->N)
     {
-        const int row = k / s->N;
-        int l = 0;
-        while (row >= first[l + 1]) {
-            l++;
-        }
+        const int row = beam_gpu_over(k, s->by_N);
+        const int l = beam_gpu_row_station(p, row);
         const float root = (float)BEAM_CLUSTER(p, double, root_power)[l];
-        to[k] = beam_gpu32_scale(root, beam_gpu_lift(p, l, w + row * s->D, k % s->N));
+        to[k] = beam_gpu32_scale(root, beam_gpu_lift(p, l, w + row * s->D, k - row * s->N));
     }
     beam_team_sync(t);
     beam_gpu_fit(t, p);
@@ -126,11 +122,8 @@ BEAM_HD void beam_gpu_compose(const beam_team *t, const beam_gpu_problem *p, dou
     const float beam = (float)sqrt(share), sensing = (float)sqrt(1 - share);
     BEAM_EACH(t, k, s->rows * s->D)
     {
-        const int row = k / s->D, d = k % s->D;
-        int l = 0;
-        while (row >= first[l + 1]) {
-            l++;
-        }
+        const int row = beam_gpu_over(k, s->by_D), d = k - row * s->D;
+        const int l = beam_gpu_row_station(p, row);
         const int u = user[l] + row - first[l], q = s->U + 2 * s->J + u - user[l + 1];
         rows[k] = u < user[l + 1] ? beam_gpu32_scale(beam, unit[u * s->D + d])
                                   : beam_gpu32_scale(sensing, vectors[(l * s->Q + q) * s->D + d]);
@@ -149,14 +142,11 @@ BEAM_HD int beam_gpu_given_candidate(const beam_team *t, const beam_gpu_problem 
     int broken = 0;
     BEAM_EACH(t, k, s->rows * s->N)
     {
-        const int row = k / s->N;
-        int l = 0;
-        while (row >= first[l + 1]) {
-            l++;
-        }
+        const int row = beam_gpu_over(k, s->by_N);
+        const int l = beam_gpu_row_station(p, row);
         const int u = user[l] + row - first[l];
         const int at = u < user[l + 1] ? order[u] : s->U + l * s->r + u - user[l + 1];
-        const beam_c32 x = from[at * s->N + k % s->N];
+        const beam_c32 x = from[at * s->N + k - row * s->N];
         broken |= !(fabsf(x.re) < 1e15f && fabsf(x.im) < 1e15f);
         to[k] = x;
     }
@@ -180,17 +170,13 @@ BEAM_HD int beam_gpu_warm_candidate(const beam_team *t, const beam_gpu_problem *
 BEAM_HD void beam_gpu_warm_start(const beam_team *t, const beam_gpu_problem *p)
 {
     const beam_gpu_sizes *s = &p->plan->s;
-    const int *first = BEAM_CLUSTER(p, int, first);
     const beam_c32 *from = BEAM_WORK(p, beam_c32, candidate),
                    *basis = BEAM_WORK(p, beam_c32, basis);
     beam_c32 *w = BEAM_WORK(p, beam_c32, w);
     BEAM_EACH(t, k, s->rows * s->D)
     {
-        const int row = k / s->D, d = k % s->D;
-        int l = 0;
-        while (row >= first[l + 1]) {
-            l++;
-        }
+        const int row = beam_gpu_over(k, s->by_D), d = k - row * s->D;
+        const int l = beam_gpu_row_station(p, row);
         const float one = (float)(1 / BEAM_CLUSTER(p, double, root_power)[l]);
         beam_c32 sum = from[row * s->N + (s->D == s->N ? d : 0)];
         if (s->D < s->N) {
@@ -327,14 +313,11 @@ BEAM_HD void beam_gpu_consider(const beam_team *t, const beam_gpu_problem *p, in
     }
     BEAM_EACH(t, k, better ? s->rows * s->N : 0)
     {
-        const int row = k / s->N;
-        int l = 0;
-        while (row >= first[l + 1]) {
-            l++;
-        }
+        const int row = beam_gpu_over(k, s->by_N);
+        const int l = beam_gpu_row_station(p, row);
         const int u = user[l] + row - first[l];
         const int at = u < user[l + 1] ? order[u] : s->U + l * s->r + u - user[l + 1];
-        to[at * s->N + k % s->N] = BEAM_WORK(p, beam_c32, candidate)[k];
+        to[at * s->N + k - row * s->N] = BEAM_WORK(p, beam_c32, candidate)[k];
     }
     BEAM_EACH(t, u, better ? s->U : 0)
     {

@@ -37,17 +37,13 @@ BEAM_HD const BEAM_CPLX *BG(measured_direction)(const beam_gpu_problem *p, int l
 BEAM_HD void BG(project_targets)(const beam_team *t, const beam_gpu_problem *p)
 {
     const beam_gpu_sizes *s = &p->plan->s;
-    const int *first = BEAM_CLUSTER(p, int, first);
     const int q2 = 2 * s->J, dim = BG(measured_dimension)(p);
     const BEAM_CPLX *rows = BEAM_WORK(p, BEAM_CPLX, vector);
     BEAM_CPLX *proj = BEAM_WORK(p, BEAM_CPLX, projection);
     BEAM_EACH(t, i, s->rows * q2)
     {
-        const int row = i / q2, q = i % q2;
-        int l = 0;
-        while (row >= first[l + 1]) {
-            l++;
-        }
+        const int row = beam_gpu_over(i / 2, s->by_J), q = i - row * q2;
+        const int l = beam_gpu_row_station(p, row);
         proj[i] = BG(dot)(dim, BG(measured_direction)(p, l, q), rows + row * dim);
     }
 }
@@ -120,8 +116,11 @@ BEAM_HD double BG(crlb)(const beam_team *t, const beam_gpu_problem *p)
  * rounds, and the pairs of a round are disjoint. */
 BEAM_HD void BG(pair_of)(int m, int round, int k, int *i, int *j)
 {
-    const int a = k == 0 ? m - 1 : (round + k) % (m - 1);
-    const int b = k == 0 ? round : (round + m - 1 - k) % (m - 1);
+    int a = round + k, b = round + m - 1 - k; /* modulo m - 1: below twice as much */
+    a -= a >= m - 1 ? m - 1 : 0;
+    b -= b >= m - 1 ? m - 1 : 0;
+    a = k == 0 ? m - 1 : a;
+    b = k == 0 ? round : b;
     *i = a < b ? a : b;
     *j = a < b ? b : a;
 }
@@ -176,9 +175,12 @@ BEAM_HD void BG(spectra)(const beam_team *t, const beam_gpu_problem *p)
     BEAM_REAL *rho = BEAM_WORK(p, BEAM_REAL, rho);
     int *rank = BEAM_WORK(p, int, rank);
     const int square = n_max * n_max;
+    const unsigned by_pairs = beam_gpu_by(m / 2);
     BEAM_EACH(t, i, s->L * square)
     {
-        const BEAM_CPLX entry = {(BEAM_REAL)(i % square / n_max == i % n_max), 0};
+        const int line = beam_gpu_over(i, s->by_n_max);
+        const int l = beam_gpu_over(line, s->by_n_max);
+        const BEAM_CPLX entry = {(BEAM_REAL)(line - l * n_max == i - line * n_max), 0};
         turn[i] = entry;
     }
     BEAM_EACH(t, l, s->L) /* the power: a scale for what is negligible */
@@ -191,9 +193,9 @@ BEAM_HD void BG(spectra)(const beam_team *t, const beam_gpu_problem *p)
         for (int round = 0; round < m - 1; round++) {
             BEAM_EACH(t, k, s->L * (m / 2))
             {
-                const int l = k / (m / 2);
+                const int l = beam_gpu_over(k, by_pairs);
                 int i, j;
-                BG(pair_of)(m, round, k % (m / 2), &i, &j);
+                BG(pair_of)(m, round, k - l * (m / 2), &i, &j);
                 if (j < first[l + 1] - first[l]) {
                     BEAM_CPLX *x = rows + (first[l] + i) * dim, *y = rows + (first[l] + j) * dim;
                     BEAM_CPLX *tx = turn + l * square + i * n_max,
@@ -224,7 +226,8 @@ BEAM_HD void BG(spectra)(const beam_team *t, const beam_gpu_problem *p)
     beam_team_sync(t);
     BEAM_EACH(t, k, s->L * square) /* w_c = sum_i conj(J[c][i]) vector_i */
     {
-        const int l = k / square, i = k % square / n_max;
+        const int line = beam_gpu_over(k, s->by_n_max), l = beam_gpu_over(line, s->by_n_max);
+        const int i = line - l * n_max;
         const int used = i < rank[l];
         const BEAM_REAL sigma = used ? BEAM_SQRT(rho[l * n_max + i]) : 0;
         turn[k].re *= sigma;
@@ -244,7 +247,8 @@ BEAM_HD void BG(coordinates)(const beam_team *t, const beam_gpu_problem *p)
     BEAM_CPLX *g = BEAM_WORK(p, BEAM_CPLX, g);
     BEAM_EACH(t, k, s->L * s->U * n_max)
     {
-        const int i = k % n_max, u = k / n_max % s->U, l = k / n_max / s->U;
+        const int link = beam_gpu_over(k, s->by_n_max), l = beam_gpu_over(link, s->by_U);
+        const int i = k - link * n_max, u = link - l * s->U;
         BEAM_CPLX sum = {0, 0};
         if (i < rank[l]) {
             BEAM_REAL scale;
@@ -386,7 +390,7 @@ BEAM_HD double BG(rates)(const beam_team *t, const beam_gpu_problem *p, double *
     beam_team_sync(t);
     BEAM_EACH(t, k, s->L * s->U)
     {
-        const int l = k / s->U, u = k % s->U;
+        const int l = beam_gpu_over(k, s->by_U), u = k - l * s->U;
         const BEAM_REAL eps = (BEAM_REAL)radius[k], *r = rho + l * n_max;
         BEAM_REAL value = 0;
         if (l != own[u] && rank[l] > 0 && eps > 0) {

@@ -11,7 +11,7 @@
 typedef struct beam_gpu_net {
     const beam_gpu_problem *p;
     const beam_gpu_sizes *s;
-    const int *first, *own, *row;
+    const int *first, *own, *row, *station;
     const float *layer; /* weights of this one */
     float unit_rate;    /* 1/(WSR_ideal/2 ln 2), 0 without */
     float w1, w2;       /* of the preference, sum 1 */
@@ -23,11 +23,7 @@ typedef struct beam_gpu_net {
 
 BEAM_HD int beam_gpu_station_of_row(const beam_gpu_net *net, int row)
 {
-    int l = 0;
-    while (row >= net->first[l + 1]) {
-        l++;
-    }
-    return l;
+    return net->station[row];
 }
 BEAM_HD float beam_gpu_eps2(const beam_gpu_net *net, int l, int u)
 {
@@ -67,6 +63,7 @@ BEAM_HD beam_gpu_net beam_gpu_net_of(const beam_gpu_problem *p)
     net.first = BEAM_CLUSTER(p, int, first);
     net.own = BEAM_CLUSTER(p, int, own);
     net.row = BEAM_CLUSTER(p, int, row);
+    net.station = BEAM_CLUSTER(p, int, station);
     net.layer = p->weights;
     net.unit_rate = 0;
     if (head->wsr_ideal_bps_hz > 0) {

@@ -32,7 +32,8 @@ BEAM_HD void beam_gpu_gradients(const beam_team *t, const beam_gpu_net *net)
     beam_c32 *gradient = BEAM_NET_WORK(net, beam_c32, gradient);
     BEAM_EACH(t, at, s->rows * s->D)
     {
-        const int row = at / s->D, d = at % s->D, l = beam_gpu_station_of_row(net, row);
+        const int row = beam_gpu_over(at, s->by_D), d = at - row * s->D,
+                  l = beam_gpu_station_of_row(net, row);
         const beam_c32 *v = beam_gpu_vector(net, l, 0) + d;
         beam_c32 rate = {0, 0}, sensing = {0, 0}, least = {0, 0}, both = {0, 0};
         for (int u = 0; u < s->U; u++) {
@@ -92,7 +93,8 @@ BEAM_HD void beam_gpu_preconditioner(const beam_team *t, const beam_gpu_net *net
     beam_team_sync(t);
     BEAM_EACH(t, at, s->L * s->D * s->D)
     {
-        const int l = at / (s->D * s->D), i = at / s->D % s->D, k = at % s->D;
+        const int line = beam_gpu_over(at, s->by_D), k = at - line * s->D;
+        const int l = beam_gpu_over(line, s->by_D), i = line - l * s->D;
         beam_c32 sum = {0, 0};
         for (int u = 0; k <= i && u < s->U; u++) {
             const beam_c32 *h = beam_gpu_vector(net, l, u);
@@ -111,20 +113,26 @@ BEAM_HD void beam_gpu_factor(const beam_team *t, const beam_gpu_net *net)
     const int D = s->D;
     beam_c32 *factor = BEAM_NET_WORK(net, beam_c32, factor);
     for (int j = 0; j < D; j++) {
-        BEAM_EACH(t, at, s->L * (D - j)) /* every lane of a station takes the pivot for itself */
+        BEAM_EACH(t, at, s->L * D) /* every lane of a station takes the pivot for itself */
         {
-            const int l = at / (D - j), i = j + at % (D - j);
+            const int l = beam_gpu_over(at, s->by_D), i = at - l * D;
             beam_c32 *a = factor + l * D * D, sum = a[i * D + j];
+            if (i < j) {
+                continue;
+            }
             for (int q = 0; q < j; q++) {
                 beam_gpu32_add_conj_mul(&sum, beam_gpu32_scale(-1, a[j * D + q]), a[i * D + q]);
             }
             a[i * D + j] = sum;
         }
         beam_team_sync(t);
-        BEAM_EACH(t, at, s->L * (D - j - 1))
+        BEAM_EACH(t, at, s->L * D)
         {
-            const int l = at / (D - j - 1), i = j + 1 + at % (D - j - 1);
+            const int l = beam_gpu_over(at, s->by_D), i = at - l * D;
             beam_c32 *a = factor + l * D * D;
+            if (i <= j) {
+                continue;
+            }
             const float least = beam_gpu_station(net, BEAM_GPU_STATION_RIDGE)[l] / 2,
                         pivot = a[j * D + j].re;
             a[i * D + j] = beam_gpu32_scale(1 / sqrtf(pivot > least ? pivot : least), a[i * D + j]);
@@ -168,7 +176,8 @@ BEAM_HD void beam_gpu_solved_directions(const beam_team *t, const beam_gpu_net *
                    *factor = BEAM_NET_WORK(net, beam_c32, factor), zero = {0, 0};
     BEAM_EACH(t, at, 3 * s->rows)
     {
-        const int which = BEAM_GPU_RATE_SOLVED + at / s->rows, row = at % s->rows;
+        const int part = at >= s->rows ? (at >= 2 * s->rows ? 2 : 1) : 0;
+        const int which = BEAM_GPU_RATE_SOLVED + part, row = at - part * s->rows;
         const int l = beam_gpu_station_of_row(net, row), i = row - net->first[l];
         beam_c32 *x = beam_gpu_direction(net, which) + row * D;
         if (which == BEAM_GPU_CHANNEL_SOLVED) {
@@ -203,7 +212,7 @@ BEAM_HD void beam_gpu_update(const beam_team *t, const beam_gpu_net *net)
     beam_c32 *momentum = beam_gpu_direction(net, BEAM_GPU_MOMENTUM);
     BEAM_EACH(t, at, s->rows * s->D)
     {
-        const int row = at / s->D, l = beam_gpu_station_of_row(net, row);
+        const int row = beam_gpu_over(at, s->by_D), l = beam_gpu_station_of_row(net, row);
         const float *c = out + row * BEAM_GPU_COEFFICIENTS;
         beam_c32 sum = beam_gpu32_scale(1 + c[BEAM_GPU_DIRECTIONS], w[at]);
         for (int k = 0; k < BEAM_GPU_DIRECTIONS; k++) {
@@ -223,7 +232,7 @@ BEAM_HD void beam_gpu_update(const beam_team *t, const beam_gpu_net *net)
     beam_team_sync(t);
     BEAM_EACH(t, at, s->rows * s->D)
     {
-        const int l = beam_gpu_station_of_row(net, at / s->D);
+        const int l = beam_gpu_station_of_row(net, beam_gpu_over(at, s->by_D));
         const beam_c32 x =
             beam_gpu32_scale(beam_gpu_station(net, BEAM_GPU_STATION_POWER)[l], next[at]);
         momentum[at].re = x.re - w[at].re;

@@ -16,11 +16,14 @@ typedef struct beam_gpu_sizes {
     int Q;           /* vectors per station: U channels, a and D a of J targets, r sensing rows */
     int layers, width;
     int perceptron; /* how its products are made (layer.cuh) */
+    /* for beam_gpu_over */
+    unsigned by_N, by_D, by_U, by_J, by_Q, by_n_max;
 } beam_gpu_sizes;
 
 /* Of a cluster: what many problems share. Users are sorted by station. */
 typedef struct beam_gpu_cluster_at {
     int order, own, row, K, first, user_first; /* int [U] [U] [U] [L] [L+1] [L+1] */
+    int station;                               /* int [rows]: of a row */
     int geometry;                              /* int [J]: 1 where a waveform can locate it */
     int weight, min_rate;                      /* double [U] */
     int rzf_weight;                            /* double [U]: over the mean weight, at least 1e-3 */
@@ -114,18 +117,42 @@ typedef struct beam_gpu_problem {
     unsigned char *answer;
     unsigned char *fast, *slow; /* slow NULL: the plan has nothing there, as a kernel that is made
                                    for such plans says: its compiler then sees shared memory */
-    const float *weights;    /* [layers][layer.count] */
-    const beam_c32 *network; /* beams in an answer's order instead of the layers'; NULL: none */
+    const float *weights;       /* [layers][layer.count] */
+    const beam_c32 *network;    /* beams in an answer's order instead of the layers'; NULL: none */
 } beam_gpu_problem;
+
+/* k over d, k d < 2^32, by a multiplication with beam_gpu_by(d): a division of integers is some
+ * twenty instructions on the device. */
+BEAM_HD unsigned beam_gpu_by(int d)
+{
+    return d > 1 ? 0xffffffffu / (unsigned)d + 1 : 0;
+}
+BEAM_HD int beam_gpu_over(int k, unsigned by)
+{
+#ifdef __CUDA_ARCH__
+    return by ? (int)__umulhi((unsigned)k, by) : k;
+#else
+    return by ? (int)((unsigned long long)(unsigned)k * by >> 32) : k;
+#endif
+}
 
 BEAM_HD void *beam_gpu_work(const beam_gpu_problem *p, int at)
 {
-    return !p->slow || at >= 0 ? p->fast + at : p->slow + ~at;
+#ifdef __CUDA_ARCH__
+    if (!p->slow) {
+        return p->fast + at;
+    }
+#endif
+    return at >= 0 ? p->fast + at : p->slow + ~at;
 }
 #define BEAM_WORK(p, type, name) ((type *)beam_gpu_work(p, (p)->plan->work.name))
 #define BEAM_CLUSTER(p, type, name)                                                                \
     ((const type *)(const void *)((p)->cluster + (p)->plan->cluster.name))
 
+BEAM_HD int beam_gpu_row_station(const beam_gpu_problem *p, int row)
+{
+    return BEAM_CLUSTER(p, int, station)[row];
+}
 BEAM_HD const beam_gpu_request_head *beam_gpu_head(const beam_gpu_problem *p)
 {
     return (const beam_gpu_request_head *)(const void *)p->request;

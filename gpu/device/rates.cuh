@@ -16,13 +16,13 @@ BEAM_HD void beam_gpu_products(const beam_team *t, const beam_gpu_net *net)
     beam_c32 *y = BEAM_NET_WORK(net, beam_c32, y), *G = BEAM_NET_WORK(net, beam_c32, G);
     BEAM_EACH(t, k, s->rows * s->Q)
     {
-        const int row = k / s->Q, l = beam_gpu_station_of_row(net, row);
-        y[k] = beam_gpu32_dot(s->D, beam_gpu_vector(net, l, k % s->Q), w + row * s->D);
+        const int row = beam_gpu_over(k, s->by_Q), l = beam_gpu_station_of_row(net, row);
+        y[k] = beam_gpu32_dot(s->D, beam_gpu_vector(net, l, k - row * s->Q), w + row * s->D);
     }
     BEAM_EACH(t, k, s->rows * s->n_max)
     {
-        const int row = k / s->n_max, l = beam_gpu_station_of_row(net, row);
-        const int other = net->first[l] + k % s->n_max;
+        const int row = beam_gpu_over(k, s->by_n_max), l = beam_gpu_station_of_row(net, row);
+        const int other = net->first[l] + k - row * s->n_max;
         if (other < net->first[l + 1]) {
             G[k] = beam_gpu32_dot(s->D, w + other * s->D, w + row * s->D);
         }
@@ -116,7 +116,7 @@ BEAM_HD void beam_gpu_cross_rates(const beam_team *t, const beam_gpu_net *net)
     float *weight = BEAM_NET_WORK(net, float, pair_weight), *cross = weight + s->L * s->U;
     BEAM_EACH(t, k, s->L * s->U)
     {
-        const int l = k / s->U, u = k % s->U;
+        const int l = beam_gpu_over(k, s->by_U), u = k - l * s->U;
         const float all2 = beam_gpu_station(net, BEAM_GPU_STATION_FROBENIUS2)[l],
                     root = sqrtf(all2 + BEAM_GPU_TINY);
         float length2;
@@ -186,14 +186,16 @@ BEAM_HD void beam_gpu_rate_gradient(const beam_team *t, const beam_gpu_net *net)
     beam_c32 *out = BEAM_NET_WORK(net, beam_c32, e_out), *f = BEAM_NET_WORK(net, beam_c32, f);
     BEAM_EACH(t, k, s->rows * s->U)
     {
-        const int row = k / s->U, u = k % s->U, l = beam_gpu_station_of_row(net, row);
+        const int row = beam_gpu_over(k, s->by_U), u = k - row * s->U,
+                  l = beam_gpu_station_of_row(net, row);
         const int i = row - net->first[l], mine = net->own[u] == l && net->row[u] == i;
         out[k] = beam_gpu32_scale(mine ? gain[u] : -curvature[u], e[(l * s->U + u) * s->n_max + i]);
     }
     beam_team_sync(t);
     BEAM_EACH(t, at, s->rows * s->n_max)
     {
-        const int row = at / s->n_max, k = at % s->n_max, l = beam_gpu_station_of_row(net, row);
+        const int row = beam_gpu_over(at, s->by_n_max), k = at - row * s->n_max,
+                  l = beam_gpu_station_of_row(net, row);
         const int i = row - net->first[l];
         beam_c32 sum = {0, 0};
         float part = 0;
@@ -312,7 +314,8 @@ BEAM_HD void beam_gpu_net_sensing(const beam_team *t, beam_gpu_net *net)
     const float ln4 = 1.3862943611198906f, *inverse = BEAM_NET_WORK(net, float, inverse);
     BEAM_EACH(t, k, s->L * s->J)
     {
-        beam_gpu_echo(net, k / s->J, k % s->J);
+        const int l = beam_gpu_over(k, s->by_J);
+        beam_gpu_echo(net, l, k - l * s->J);
     }
     beam_team_sync(t);
     BEAM_EACH(t, j, s->J)
@@ -327,7 +330,8 @@ BEAM_HD void beam_gpu_net_sensing(const beam_team *t, beam_gpu_net *net)
     net->loss = logf(crlb) / ln4;
     BEAM_EACH(t, k, s->rows * s->J)
     {
-        beam_gpu_sensing_gradient(net, k / s->J, k % s->J, 1 / (crlb * ln4));
+        const int row = beam_gpu_over(k, s->by_J);
+        beam_gpu_sensing_gradient(net, row, k - row * s->J, 1 / (crlb * ln4));
     }
     beam_team_sync(t);
 }
