@@ -15,7 +15,7 @@ constexpr int block_lanes = 128, teams_most = 4;
 /* Sixteen warps to a multiprocessor where teams are warps: 128 registers. SLOW: for plans that have
  * arrays in slow memory; without it every access is one of shared memory. */
 template <int LANES, int TEAMS, bool SLOW>
-__global__ void __launch_bounds__(LANES *TEAMS, TEAMS)
+__global__ void __launch_bounds__(LANES *TEAMS, SLOW ? 1 : TEAMS == 1 ? 3 : 4)
     answers(const __grid_constant__ beam_gpu_batch_memory memory, int fast_bytes)
 {
     extern __shared__ __align__(16) unsigned char shared[];
