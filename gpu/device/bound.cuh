@@ -48,7 +48,7 @@ BEAM_HD const beam_c32 *beam_gpu_classical_row(const beam_gpu_problem *p, int l,
 }
 
 /* y[row][q] = vector_q^H w for channels and target directions, G[row][k] = w_k^H w_row. */
-BEAM_HD void beam_gpu_bound_products(const beam_team *t, const beam_gpu_problem *p)
+BEAM_HD_PART void beam_gpu_bound_products(const beam_team *t, const beam_gpu_problem *p)
 {
     const beam_gpu_sizes *s = &p->plan->s;
     const int *first = BEAM_CLUSTER(p, int, first);
@@ -206,7 +206,7 @@ BEAM_HD beam_gpu_cut beam_gpu_cut_at(const beam_gpu_problem *p, int c, int l, in
 }
 
 /* work.bound_cut [c][U][3]: signal, other beams, sensing. Other cells first, then the own one. */
-BEAM_HD void beam_gpu_cuts(const beam_team *t, const beam_gpu_problem *p)
+BEAM_HD_PART void beam_gpu_cuts(const beam_team *t, const beam_gpu_problem *p)
 {
     const beam_gpu_sizes *s = &p->plan->s;
     const int *own = BEAM_CLUSTER(p, int, own);
@@ -340,7 +340,7 @@ BEAM_HD void beam_gpu_crlb_line(const beam_gpu_problem *p, beam_gpu_node *node)
     }
 }
 
-BEAM_HD beam_gpu_node beam_gpu_node_at(const beam_gpu_problem *p, double share)
+BEAM_HD_PART beam_gpu_node beam_gpu_node_at(const beam_gpu_problem *p, double share)
 {
     const beam_gpu_sizes *s = &p->plan->s;
     const double *weight = BEAM_CLUSTER(p, double, weight),
@@ -414,8 +414,8 @@ typedef struct beam_gpu_alive {
 
 /* Tighter and tighter grids around what is left, while that shrinks. The same in every lane.
  * Destroys the memory of the layers and of the check. */
-BEAM_HD beam_gpu_alive beam_gpu_alive_shares(const beam_team *t, const beam_gpu_problem *p,
-                                             double target)
+BEAM_HD_PART beam_gpu_alive beam_gpu_alive_shares(const beam_team *t, const beam_gpu_problem *p,
+                                                  double target)
 {
     beam_gpu_node *node = BEAM_WORK(p, beam_gpu_node, bound_node);
     beam_gpu_alive alive = {0, 1, (double)INFINITY};

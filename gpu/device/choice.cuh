@@ -14,7 +14,7 @@
 enum { BEAM_GPU_SPLIT_EVALUATIONS = 12 };
 
 /* Of work.vector in float32, rows of the subspace; destroys it. */
-BEAM_HD beam_gpu_numbers beam_gpu_search_numbers(const beam_team *t, const beam_gpu_problem *p)
+BEAM_HD_PART beam_gpu_numbers beam_gpu_search_numbers(const beam_team *t, const beam_gpu_problem *p)
 {
     beam_gpu_numbers v;
     v.crlb = beam_gpu32_crlb(t, p);
@@ -24,7 +24,7 @@ BEAM_HD beam_gpu_numbers beam_gpu_search_numbers(const beam_team *t, const beam_
 }
 
 /* The certificate of work.candidate: float64, full space, of the float32 beams themselves. */
-BEAM_HD beam_gpu_numbers beam_gpu_certify(const beam_team *t, const beam_gpu_problem *p)
+BEAM_HD_PART beam_gpu_numbers beam_gpu_certify(const beam_team *t, const beam_gpu_problem *p)
 {
     const beam_gpu_sizes *s = &p->plan->s;
     const int *first = BEAM_CLUSTER(p, int, first);
@@ -221,8 +221,8 @@ BEAM_HD int beam_gpu_overlaps(const beam_gpu_alive *alive, double low, double hi
            (low <= 0 || beam_gpu_share_of(low) <= alive->high + rounding);
 }
 
-BEAM_HD double beam_gpu_try(const beam_team *t, const beam_gpu_problem *p, beam_gpu_split *s,
-                            double angle)
+BEAM_HD_PART double beam_gpu_try(const beam_team *t, const beam_gpu_problem *p, beam_gpu_split *s,
+                                 double angle)
 {
     beam_gpu_compose(t, p, beam_gpu_share_of(angle), BEAM_WORK(p, beam_c32, vector));
     const beam_gpu_numbers v = beam_gpu_search_numbers(t, p);
@@ -240,8 +240,8 @@ BEAM_HD double beam_gpu_try(const beam_team *t, const beam_gpu_problem *p, beam_
  * A grid point is left out when neither interval beside it can win: were it the best one, the
  * golden sections would stay in these two. They end when what is left between them cannot win. So
  * whatever beats the other candidates in the whole search is found, at the same share. */
-BEAM_HD beam_gpu_split beam_gpu_classical_share(const beam_team *t, const beam_gpu_problem *p,
-                                                const beam_gpu_alive *alive)
+BEAM_HD_PART beam_gpu_split beam_gpu_classical_share(const beam_team *t, const beam_gpu_problem *p,
+                                                     const beam_gpu_alive *alive)
 {
     const double golden = 0.61803398874989484820;
     beam_gpu_split s = {(double)INFINITY, 0, 0};
@@ -289,7 +289,7 @@ BEAM_HD beam_gpu_split beam_gpu_classical_share(const beam_team *t, const beam_g
  */
 
 /* Certifies work.candidate and takes it where it is better than what is in the answer. */
-BEAM_HD void beam_gpu_consider(const beam_team *t, const beam_gpu_problem *p, int which)
+BEAM_HD_PART void beam_gpu_consider(const beam_team *t, const beam_gpu_problem *p, int which)
 {
     const beam_gpu_sizes *s = &p->plan->s;
     const int *first = BEAM_CLUSTER(p, int, first), *user = BEAM_CLUSTER(p, int, user_first),
@@ -345,7 +345,7 @@ BEAM_HD void beam_gpu_clear_answer(const beam_team *t, const beam_gpu_problem *p
 
 /* The layers from where the request says; leaves the point in work.w and, scaled and at the
  * antennas, in work.candidate. */
-BEAM_HD void beam_gpu_run_network(const beam_team *t, const beam_gpu_problem *p, int warm)
+BEAM_HD_PART void beam_gpu_run_network(const beam_team *t, const beam_gpu_problem *p, int warm)
 {
     const beam_gpu_request_head *head = beam_gpu_head(p);
     if (warm) {
@@ -359,7 +359,7 @@ BEAM_HD void beam_gpu_run_network(const beam_team *t, const beam_gpu_problem *p,
 
 /* The classical design at its best share into work.candidate; false where a bound says that no
  * share reaches the merit of the candidates before it: then the bound is in the answer. */
-BEAM_HD int beam_gpu_run_classical(const beam_team *t, const beam_gpu_problem *p)
+BEAM_HD_PART int beam_gpu_run_classical(const beam_team *t, const beam_gpu_problem *p)
 {
     beam_gpu_answer_head *head = (beam_gpu_answer_head *)(void *)p->answer;
     const double target = head->merit;
@@ -388,7 +388,7 @@ BEAM_HD int beam_gpu_run_classical(const beam_team *t, const beam_gpu_problem *p
 }
 
 /* One problem, all of it. */
-BEAM_HD void beam_gpu_answer_problem(const beam_team *t, const beam_gpu_problem *p)
+BEAM_HD_PART void beam_gpu_answer_problem(const beam_team *t, const beam_gpu_problem *p)
 {
     const beam_gpu_request_head *head = beam_gpu_head(p);
     beam_gpu_clear_answer(t, p);

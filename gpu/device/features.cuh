@@ -11,11 +11,11 @@
 
 BEAM_HD float beam_gpu_squash(float x)
 {
-    return x / sqrtf(1 + x * x);
+    return x * beam_gpu_over_root(1 + x * x);
 }
 
 /* Squared lengths and products of every direction of every row, into their places in x. */
-BEAM_HD void beam_gpu_row_products(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_row_products(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const beam_c32 *w = BEAM_NET_WORK(net, beam_c32, w),
@@ -48,7 +48,7 @@ BEAM_HD void beam_gpu_row_products(const beam_team *t, const beam_gpu_net *net)
                 k < BEAM_GPU_NORMALISED ? in[0] : beam_gpu32_row_norm2(s->D, gradient + row * s->D);
             inner += k < 2 ? in[1] : 0;
         }
-        beam_gpu_station(net, BEAM_GPU_STATION_UNIT + k)[l] = 1 / sqrtf(sum);
+        beam_gpu_station(net, BEAM_GPU_STATION_UNIT + k)[l] = beam_gpu_over_root(sum);
         if (k < 2) {
             beam_gpu_station(net, BEAM_GPU_STATION_INNER + k)[l] = inner;
         }
@@ -82,7 +82,7 @@ BEAM_HD void beam_gpu_row_features(const beam_gpu_net *net, int row)
     x[2] = 0.2f * beam_gpu_user(net, BEAM_GPU_USER_RATE)[u];
     x[3] = total > 0 ? (float)(weight[u] * s->U / total) / 2 : 0;
     x[4] = 0.1f * log1pf(h2);
-    x[5] = 4 * sqrtf(eps2 / (eps2 + h2 + 1e-12f));
+    x[5] = 4 * beam_gpu_root(eps2 / (eps2 + h2 + 1e-12f));
     x[6] = nominal / (h2 * p + BEAM_GPU_TINY);
     x[7] = 0.2f * logf(beam_gpu_user(net, BEAM_GPU_USER_NOISE)[u]);
     x[8] = beam_gpu_user(net, BEAM_GPU_USER_SIGNAL)[u] / (nominal + 1e-3f);
@@ -111,7 +111,7 @@ BEAM_HD void beam_gpu_station_features(const beam_gpu_net *net, int l)
     x[8] = 0; /* the pair's other half */
 }
 
-BEAM_HD void beam_gpu_features(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_features(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     float *x = BEAM_NET_WORK(net, float, x);
@@ -123,7 +123,7 @@ BEAM_HD void beam_gpu_features(const beam_team *t, const beam_gpu_net *net)
         const float unit =
             k < BEAM_GPU_NORMALISED ? beam_gpu_station(net, BEAM_GPU_STATION_UNIT + k)[l] : 1;
         float *out = x + row * BEAM_GPU_ROW_STRIDE + BEAM_GPU_ROW_FEATURES + 3 * k;
-        out[0] = sqrtf(out[0] * (unit * unit) + 1e-6f);
+        out[0] = beam_gpu_root(out[0] * (unit * unit) + 1e-6f);
         out[1] *= unit;
         out[2] *= unit * beam_gpu_station(net, BEAM_GPU_STATION_UNIT + BEAM_GPU_NORMALISED)[l];
     }
@@ -143,7 +143,7 @@ BEAM_HD void beam_gpu_features(const beam_team *t, const beam_gpu_net *net)
 
 BEAM_HD float beam_gpu_ramp(float x)
 {
-    return (x + sqrtf(x * x + 1) - 1) / 2;
+    return (x + beam_gpu_root(x * x + 1) - 1) / 2;
 }
 
 enum { BEAM_GPU_TILE = 4 };
@@ -202,7 +202,7 @@ BEAM_HD void beam_gpu_pool(const beam_team *t, const beam_gpu_net *net, const fl
     beam_team_sync(t);
 }
 
-BEAM_HD void beam_gpu_perceptron_plain(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_perceptron_plain(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const beam_gpu_layer_at *at = &net->p->plan->layer;
@@ -314,8 +314,8 @@ BEAM_HD void beam_gpu_tensor_inputs(const beam_gpu_tensor_rows *in, int lane, in
 }
 
 /* Hidden 1 of the rows from `begin`, in place of their inputs. */
-BEAM_HD void beam_gpu_tensor_first(const beam_team *t, const beam_gpu_net *net, int begin,
-                                   int products)
+BEAM_HD_PART void beam_gpu_tensor_first(const beam_team *t, const beam_gpu_net *net, int begin,
+                                        int products)
 {
     const beam_gpu_sizes *s = net->s;
     const beam_gpu_layer_at *at = &net->p->plan->layer;
@@ -353,8 +353,8 @@ BEAM_HD void beam_gpu_tensor_first(const beam_team *t, const beam_gpu_net *net, 
 }
 
 /* From hidden 1 and its means to the coefficients of the rows from `begin`. */
-BEAM_HD void beam_gpu_tensor_second(const beam_team *t, const beam_gpu_net *net, int begin,
-                                    int products)
+BEAM_HD_PART void beam_gpu_tensor_second(const beam_team *t, const beam_gpu_net *net, int begin,
+                                         int products)
 {
     const beam_gpu_sizes *s = net->s;
     const beam_gpu_layer_at *at = &net->p->plan->layer;
@@ -410,7 +410,8 @@ BEAM_HD void beam_gpu_tensor_second(const beam_team *t, const beam_gpu_net *net,
     }
 }
 
-BEAM_HD void beam_gpu_perceptron_tensor(const beam_team *t, const beam_gpu_net *net, int products)
+BEAM_HD_PART void beam_gpu_perceptron_tensor(const beam_team *t, const beam_gpu_net *net,
+                                             int products)
 {
     const int warps = t->lanes / BEAM_GPU_MMA_LANES, mine = t->lane / BEAM_GPU_MMA_LANES;
     const int apart = warps * BEAM_GPU_MMA_M;
@@ -427,7 +428,7 @@ BEAM_HD void beam_gpu_perceptron_tensor(const beam_team *t, const beam_gpu_net *
 }
 
 /* As the plan says, where the team and the width allow it. */
-BEAM_HD void beam_gpu_perceptron(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_perceptron(const beam_team *t, const beam_gpu_net *net)
 {
     const int how = net->s->perceptron;
     if (how != BEAM_GPU_PERCEPTRON_PLAIN && beam_gpu_tensor_team(t)) {

@@ -19,6 +19,27 @@ typedef struct beam_gpu_net {
     float f1, loss, balance, k1, k2;
 } beam_gpu_net;
 
+/* Roots of the layers, to two units in the last place on the device: the exact ones are ten
+ * instructions and a branch. */
+BEAM_HD float beam_gpu_root(float x)
+{
+#ifdef __CUDA_ARCH__
+    float root;
+    asm("sqrt.approx.f32 %0, %1;" : "=f"(root) : "f"(x));
+    return root;
+#else
+    return sqrtf(x);
+#endif
+}
+BEAM_HD float beam_gpu_over_root(float x)
+{
+#ifdef __CUDA_ARCH__
+    return rsqrtf(x);
+#else
+    return 1 / sqrtf(x);
+#endif
+}
+
 #define BEAM_NET_WORK(net, type, name) BEAM_WORK((net)->p, type, name)
 
 BEAM_HD int beam_gpu_station_of_row(const beam_gpu_net *net, int row)

@@ -22,7 +22,7 @@ BEAM_HD void beam_gpu_balance(beam_gpu_net *net)
     net->k2 = (1 - net->balance) * net->w2;
 }
 
-BEAM_HD void beam_gpu_gradients(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_gradients(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const int q2 = 2 * s->J;
@@ -61,7 +61,7 @@ BEAM_HD void beam_gpu_gradients(const beam_team *t, const beam_gpu_net *net)
 }
 
 /* M_l with its ridge, lower triangle. */
-BEAM_HD void beam_gpu_preconditioner(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_preconditioner(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const beam_c32 *w = BEAM_NET_WORK(net, beam_c32, w),
@@ -88,7 +88,7 @@ BEAM_HD void beam_gpu_preconditioner(const beam_team *t, const beam_gpu_net *net
         beam_gpu_station(net, BEAM_GPU_STATION_MULTIPLIER)[l] = inner;
         beam_gpu_station(net, BEAM_GPU_STATION_RIDGE)[l] =
             spread + net->layer[BEAM_GPU_RIDGE_TRACE] * mean +
-            net->layer[BEAM_GPU_RIDGE_POWER] * sqrtf(inner * inner + 1e-8f) + 1e-6f;
+            net->layer[BEAM_GPU_RIDGE_POWER] * beam_gpu_root(inner * inner + 1e-8f) + 1e-6f;
     }
     beam_team_sync(t);
     BEAM_EACH(t, at, s->L * s->D * s->D)
@@ -107,7 +107,7 @@ BEAM_HD void beam_gpu_preconditioner(const beam_team *t, const beam_gpu_net *net
 }
 
 /* Lower factors in place, inverses on the diagonal; pivots are at least half the ridge. */
-BEAM_HD void beam_gpu_factor(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_factor(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const int D = s->D;
@@ -135,14 +135,15 @@ BEAM_HD void beam_gpu_factor(const beam_team *t, const beam_gpu_net *net)
             }
             const float least = beam_gpu_station(net, BEAM_GPU_STATION_RIDGE)[l] / 2,
                         pivot = a[j * D + j].re;
-            a[i * D + j] = beam_gpu32_scale(1 / sqrtf(pivot > least ? pivot : least), a[i * D + j]);
+            a[i * D + j] =
+                beam_gpu32_scale(beam_gpu_over_root(pivot > least ? pivot : least), a[i * D + j]);
         }
         beam_team_sync(t);
         BEAM_EACH(t, l, s->L)
         {
             beam_c32 *pivot = factor + (l * D + j) * D + j;
             const float least = beam_gpu_station(net, BEAM_GPU_STATION_RIDGE)[l] / 2;
-            pivot->re = 1 / sqrtf(pivot->re > least ? pivot->re : least);
+            pivot->re = beam_gpu_over_root(pivot->re > least ? pivot->re : least);
             pivot->im = 0;
         }
         beam_team_sync(t);
@@ -168,7 +169,7 @@ BEAM_HD void beam_gpu_solve(int D, const beam_c32 *a, beam_c32 *x)
     }
 }
 
-BEAM_HD void beam_gpu_solved_directions(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_solved_directions(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const int D = s->D;
@@ -189,7 +190,8 @@ BEAM_HD void beam_gpu_solved_directions(const beam_team *t, const beam_gpu_net *
                 continue;
             }
             const beam_c32 own = y[row * s->Q + u];
-            const beam_c32 turn = beam_gpu32_scale(1 / sqrtf(beam_gpu32_norm2(own) + 1e-6f), own);
+            const beam_c32 turn =
+                beam_gpu32_scale(beam_gpu_over_root(beam_gpu32_norm2(own) + 1e-6f), own);
             for (int d = 0; d < D; d++) {
                 x[d] = zero;
                 beam_gpu32_add_mul(&x[d], turn, beam_gpu_vector(net, l, u)[d]);
@@ -204,7 +206,7 @@ BEAM_HD void beam_gpu_solved_directions(const beam_team *t, const beam_gpu_net *
  */
 
 /* The next point, inside the budgets; the step is the momentum of the next layer. */
-BEAM_HD void beam_gpu_update(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_update(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const float *out = BEAM_NET_WORK(net, float, out);
@@ -227,7 +229,8 @@ BEAM_HD void beam_gpu_update(const beam_team *t, const beam_gpu_net *net)
     {
         const int from = net->first[l] * s->D, to = net->first[l + 1] * s->D;
         const float power = beam_gpu32_row_norm2(to - from, next + from);
-        beam_gpu_station(net, BEAM_GPU_STATION_POWER)[l] = 1 / sqrtf(power > 1 ? power : 1);
+        beam_gpu_station(net, BEAM_GPU_STATION_POWER)[l] =
+            beam_gpu_over_root(power > 1 ? power : 1);
     }
     beam_team_sync(t);
     BEAM_EACH(t, at, s->rows * s->D)
@@ -242,7 +245,7 @@ BEAM_HD void beam_gpu_update(const beam_team *t, const beam_gpu_net *net)
     beam_team_sync(t);
 }
 
-BEAM_HD void beam_gpu_layer(const beam_team *t, beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_layer(const beam_team *t, beam_gpu_net *net)
 {
     beam_gpu_products(t, net);
     beam_gpu_net_rates(t, net);
@@ -258,7 +261,7 @@ BEAM_HD void beam_gpu_layer(const beam_team *t, beam_gpu_net *net)
 }
 
 /* Layers from..to-1 on work.w. */
-BEAM_HD void beam_gpu_layers(const beam_team *t, const beam_gpu_problem *p, int from, int to)
+BEAM_HD_PART void beam_gpu_layers(const beam_team *t, const beam_gpu_problem *p, int from, int to)
 {
     beam_gpu_net net = beam_gpu_net_of(p);
     const beam_c32 zero = {0, 0};

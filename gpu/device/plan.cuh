@@ -139,11 +139,10 @@ BEAM_HD int beam_gpu_over(int k, unsigned by)
 BEAM_HD void *beam_gpu_work(const beam_gpu_problem *p, int at)
 {
 #ifdef __CUDA_ARCH__
-    if (!p->slow) {
-        return p->fast + at;
-    }
-#endif
+    return !p->slow || at >= 0 ? p->fast + at : p->slow + ~at;
+#else
     return at >= 0 ? p->fast + at : p->slow + ~at;
+#endif
 }
 #define BEAM_WORK(p, type, name) ((type *)beam_gpu_work(p, (p)->plan->work.name))
 #define BEAM_CLUSTER(p, type, name)                                                                \

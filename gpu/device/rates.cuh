@@ -9,7 +9,7 @@
  */
 
 /* y[row][q] = vector_q^H w, G[row][k] = w_k^H w_row, powers. */
-BEAM_HD void beam_gpu_products(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_products(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const beam_c32 *w = BEAM_NET_WORK(net, beam_c32, w);
@@ -92,7 +92,7 @@ BEAM_HD float beam_gpu_errors(const beam_gpu_pair *v, float smooth, float *lengt
             v->e[i] = z;
             t += z.re * v->scaled[i].re + z.im * v->scaled[i].im;
         }
-        s = sqrtf(v->eps2 / t);
+        s = beam_gpu_root(v->eps2 / t);
         for (int i = 0; i < v->n; i++) {
             beam_c32 x = v->y[i * v->Q];
             beam_gpu32_add_scaled(&x, s, v->e[i]);
@@ -110,7 +110,7 @@ BEAM_HD float beam_gpu_errors(const beam_gpu_pair *v, float smooth, float *lengt
 
 /* Pairs of other cells: their interference into the second half of pair_weight, the weight of
  * the isotropic part without the curvature into the first. */
-BEAM_HD void beam_gpu_cross_rates(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_cross_rates(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     float *weight = BEAM_NET_WORK(net, float, pair_weight), *cross = weight + s->L * s->U;
@@ -118,7 +118,7 @@ BEAM_HD void beam_gpu_cross_rates(const beam_team *t, const beam_gpu_net *net)
     {
         const int l = beam_gpu_over(k, s->by_U), u = k - l * s->U;
         const float all2 = beam_gpu_station(net, BEAM_GPU_STATION_FROBENIUS2)[l],
-                    root = sqrtf(all2 + BEAM_GPU_TINY);
+                    root = beam_gpu_root(all2 + BEAM_GPU_TINY);
         float length2;
         const beam_gpu_pair v = beam_gpu_pair_at(net, l, u);
         if (v.k >= 0) {
@@ -135,7 +135,7 @@ BEAM_HD void beam_gpu_cross_rates(const beam_team *t, const beam_gpu_net *net)
 }
 
 /* The own pair of a user and all of its numbers. */
-BEAM_HD void beam_gpu_own_rate(const beam_gpu_net *net, int u)
+BEAM_HD_PART void beam_gpu_own_rate(const beam_gpu_net *net, int u)
 {
     const beam_gpu_sizes *s = net->s;
     const int l = net->own[u];
@@ -161,7 +161,7 @@ BEAM_HD void beam_gpu_own_rate(const beam_gpu_net *net, int u)
         BEAM_GPU_TINY + v.eps2 * ((1 + level) * own * own + level * v.other * v.other * frobenius2),
         &length2);
     const float iso = net->layer[BEAM_GPU_OWN_ISOTROPIC] * v.eps2,
-                root = sqrtf(frobenius2 + BEAM_GPU_TINY);
+                root = beam_gpu_root(frobenius2 + BEAM_GPU_TINY);
     const float signal = beam_gpu32_norm2(v.e[v.k]), noise = 1 + cross + others + iso * root;
     const float gain = beam_gpu_beta(net, u) / (noise + signal);
     beam_gpu_user(net, BEAM_GPU_USER_NOMINAL)[u] = nominal;
@@ -174,7 +174,7 @@ BEAM_HD void beam_gpu_own_rate(const beam_gpu_net *net, int u)
 }
 
 /* Coefficients of the gradient: of channel u in row i (e_out), of row k in row i (f). */
-BEAM_HD void beam_gpu_rate_gradient(const beam_team *t, const beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_rate_gradient(const beam_team *t, const beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const float *weight = BEAM_NET_WORK(net, float, pair_weight),
@@ -213,7 +213,7 @@ BEAM_HD void beam_gpu_rate_gradient(const beam_team *t, const beam_gpu_net *net)
     beam_team_sync(t);
 }
 
-BEAM_HD void beam_gpu_net_rates(const beam_team *t, beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_net_rates(const beam_team *t, beam_gpu_net *net)
 {
     beam_gpu_cross_rates(t, net);
     BEAM_EACH(t, u, net->s->U)
@@ -308,7 +308,7 @@ BEAM_HD void beam_gpu_sensing_gradient(const beam_gpu_net *net, int row, int j, 
     out[1] = b;
 }
 
-BEAM_HD void beam_gpu_net_sensing(const beam_team *t, beam_gpu_net *net)
+BEAM_HD_PART void beam_gpu_net_sensing(const beam_team *t, beam_gpu_net *net)
 {
     const beam_gpu_sizes *s = net->s;
     const float ln4 = 1.3862943611198906f, *inverse = BEAM_NET_WORK(net, float, inverse);

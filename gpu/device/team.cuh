@@ -12,8 +12,12 @@
 
 #ifdef __CUDACC__
 #define BEAM_HD static inline __host__ __device__
+/* Large and called once: a call would put what it is given into local memory, and hide from the
+ * compiler that arrays are in shared memory. */
+#define BEAM_HD_PART static __forceinline__ __host__ __device__
 #else
 #define BEAM_HD static inline
+#define BEAM_HD_PART static inline
 #endif
 
 /* Lanes of a warp; 1 where tests run kernels on the host, thread after thread. */
@@ -51,6 +55,9 @@ BEAM_HD void beam_team_sync(const beam_team *t)
         beam_team_host *host = (beam_team_host *)t->shared;
         host->sync(host);
     }
+#ifdef __GNUC__ /* phases lay arrays of other types over each other: nothing moves across a sync */
+    __asm__ __volatile__("" ::: "memory");
+#endif
 #endif
 }
 
