@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "device/layer.cuh"
+#include "plan_refine.h"
 
 enum { ALIGNMENT = 16, EVERYTHING = (1 << BEAM_GPU_CANDIDATES) - 1 };
 _Static_assert((int)BEAM_GPU_PLAIN == (int)BEAM_GPU_PERCEPTRON_PLAIN &&
@@ -83,6 +84,10 @@ static beam_gpu_code size_memory(beam_gpu_batches *b, int fast_limit, beam_gpu_e
         b->fast_bytes = b->largest.work.fast_bytes;
     }
     b->slow_bytes = b->largest.work.slow_bytes == 0 ? 0 : pad((size_t)all_slow.work.slow_bytes);
+    if (!code) { /* the solver's steps have other arrays and less fast memory */
+        const size_t steps = pad(beam_gpu_refine_slow_bytes(&b->largest));
+        b->slow_bytes = steps > b->slow_bytes ? steps : b->slow_bytes;
+    }
     b->cluster_bytes = pad((size_t)b->largest.cluster.bytes);
     return code;
 }
