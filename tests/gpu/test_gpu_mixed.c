@@ -14,6 +14,7 @@
 #include "common/untrained.h"
 #include "device/device.cuh"
 #include "device/answers.cuh"
+#include "device/refine.cuh"
 #include "gpu/case.h"
 #include "network/model.h"
 
@@ -31,6 +32,7 @@ typedef struct mixture {
     beam_gpu_batch_size size;
     unsigned char *clusters, *in, *out, *fast, *slow;
     beam_gpu_plan near[TEAMS];
+    beam_gpu_refine_plan near_steps[TEAMS];
 } mixture;
 
 static void *poisoned(size_t bytes)
@@ -121,14 +123,17 @@ static void add(mixture *m, test_random *random, beam_scene *scene, const beam_m
                                        .ideal = m->alone[i]->ideal,
                                        .tradeoff = test_random_uniform(random),
                                        .warm = m->warm[i],
-                                       .layers = test_random_int(random, 0, LAYERS)};
+                                       .layers = test_random_int(random, 0, LAYERS),
+                                       .refine = 4 * test_random_int(random, 0, 1)};
 }
 
 static void work_team(const beam_team *t, void *arg)
 {
     mixture *m = arg;
-    beam_gpu_answer_batch(t, &m->memory, m->team, TEAMS, &m->near[m->team], m->fast,
-                          m->slow + (size_t)m->team * m->batches.slow_bytes);
+    unsigned char *slow = m->slow + (size_t)m->team * m->batches.slow_bytes;
+    beam_gpu_answer_batch(t, &m->memory, m->team, TEAMS, &m->near[m->team], m->fast, slow);
+    beam_gpu_refine_batch(t, &m->memory, m->team, TEAMS, &m->near[m->team],
+                          &m->near_steps[m->team], m->fast, m->batches.fast_bytes, slow);
 }
 
 static void run(const mixture *m, test_team_work *work, void *arg)
@@ -150,6 +155,7 @@ static void run_batch(mixture *m)
     memset(m->out, 0xff, m->size.out_bytes);
     for (m->team = 0; m->team < TEAMS; m->team++) {
         memset(m->near, 0xff, sizeof m->near);
+        memset(m->near_steps, 0xff, sizeof m->near_steps);
         memset(m->fast, 0xff, (size_t)m->batches.fast_bytes);
         run(m, work_team, m);
     }
@@ -164,7 +170,7 @@ static void run_alone(const mixture *of, int i, mixture *m, const beam_model *mo
     m->request[0] = of->request[i];
     m->request[0].cluster = 0;
     make_room(m, &of->alone[i]->scene->dims, model, EVERYTHING_FAST);
-    assert_int_equal(m->batches.slow_bytes, 0);
+    assert_int_equal(m->batches.largest.work.slow_bytes, 0);
     run_batch(m);
 }
 
@@ -186,6 +192,8 @@ static void compare(mixture *m, const beam_model *model)
         assert_memory_equal(m->out + entry->answer, alone.out, alone.size.out_bytes);
         beam_gpu_batches_unpack(alone.in, alone.out, &want);
         assert_int_equal(answers[i].choice, want.choice);
+        assert_true((answers[i].evaluations > 0) ==
+                    (m->request[i].refine > 0 && want.choice != BEAM_GPU_CHOICE_NONE));
         assert_true(answers[i].wsr_worst_case_bps_hz == want.wsr_worst_case_bps_hz);
         assert_memory_equal(answers[i].out->beams, want.out->beams,
                             (size_t)(d->users * d->antennas) * sizeof *want.out->beams);
