@@ -6,9 +6,9 @@
 #include "choice.cuh"
 
 /* Problems first, first + apart, ... of the batch. plan, fast and slow: the team's memory. */
-BEAM_HD void beam_gpu_answer_batch(const beam_team *t, const beam_gpu_batch_memory *m, int first,
-                                   int apart, beam_gpu_plan *plan, unsigned char *fast,
-                                   unsigned char *slow)
+BEAM_HD_PART void beam_gpu_answer_batch(const beam_team *t, const beam_gpu_batch_memory *m,
+                                        int first, int apart, beam_gpu_plan *plan,
+                                        unsigned char *fast, unsigned char *slow)
 {
     const int count = beam_gpu_batch_head_of(m)->count;
     beam_gpu_near_plan near = {plan, 0};

@@ -52,8 +52,8 @@ typedef struct beam_gpu_near_plan {
 } beam_gpu_near_plan;
 
 /* Request i of the batch into *p; its fast and slow memory and near are the team's. Every lane. */
-BEAM_HD void beam_gpu_batch_problem(const beam_team *t, const beam_gpu_batch_memory *m, int i,
-                                    beam_gpu_near_plan *near, beam_gpu_problem *p)
+BEAM_HD_PART void beam_gpu_batch_problem(const beam_team *t, const beam_gpu_batch_memory *m, int i,
+                                         beam_gpu_near_plan *near, beam_gpu_problem *p)
 {
     const beam_gpu_batch_entry *entry = beam_gpu_batch_entry_of(m, i);
     if (entry->plan != near->held) {

@@ -215,7 +215,7 @@ static void answers_are_the_same(void **state)
     tally total = {0};
     for (int kind = 0; kind < TEST_GPU_KINDS; kind++) {
         tally sum = {0};
-        char what[16];
+        char what[32];
         for (int i = 0; i < PER_KIND; i++) {
             test_random random = test_random_new((uint64_t)(17000 * kind + i));
             test_gpu_case *c =
