@@ -97,10 +97,7 @@ BEAM_HD int beam_gpu_answer_row(const beam_gpu_problem *p, int row)
 {
     const beam_gpu_sizes *s = &p->plan->s;
     const int *first = BEAM_CLUSTER(p, int, first), *user = BEAM_CLUSTER(p, int, user_first);
-    int l = 0;
-    while (row >= first[l + 1]) {
-        l++;
-    }
+    const int l = beam_gpu_row_station(p, row);
     const int u = user[l] + row - first[l];
     return u < user[l + 1] ? BEAM_CLUSTER(p, int, order)[u] : s->U + l * s->r + u - user[l + 1];
 }
@@ -113,7 +110,8 @@ BEAM_HD void beam_gpu_answer_candidate(const beam_team *t, const beam_gpu_proble
     beam_c32 *to = BEAM_WORK(p, beam_c32, candidate);
     BEAM_EACH(t, k, s->rows * s->N)
     {
-        to[k] = from[beam_gpu_answer_row(p, k / s->N) * s->N + k % s->N];
+        const int row = beam_gpu_over(k, s->by_N);
+        to[k] = from[beam_gpu_answer_row(p, row) * s->N + k - row * s->N];
     }
     beam_team_sync(t);
 }
@@ -135,7 +133,8 @@ BEAM_HD void beam_gpu_take_refined(const beam_team *t, const beam_gpu_problem *p
     }
     BEAM_EACH(t, k, s->rows * s->N)
     {
-        to[beam_gpu_answer_row(p, k / s->N) * s->N + k % s->N] =
+        const int row = beam_gpu_over(k, s->by_N);
+        to[beam_gpu_answer_row(p, row) * s->N + k - row * s->N] =
             BEAM_WORK(p, beam_c32, candidate)[k];
     }
     BEAM_EACH(t, u, s->U)

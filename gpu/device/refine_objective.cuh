@@ -33,7 +33,7 @@ BEAM_HD void BG(decode)(const beam_team *t, const beam_gpu_refiner *r, const BEA
 {
     const beam_gpu_problem *p = &r->search;
     const beam_gpu_sizes *s = &p->plan->s;
-    const int dim = r->plan->dim, *station = BEAM_REFINE(r, int, station);
+    const int dim = r->plan->dim;
     const BEAM_REAL *slack = y + 2 * s->rows * dim;
     BEAM_REAL *place = BEAM_REFINE(r, BEAM_REAL, place);
     BEAM_EACH(t, i, s->rows)
@@ -52,7 +52,7 @@ BEAM_HD void BG(decode)(const beam_team *t, const beam_gpu_refiner *r, const BEA
     beam_team_sync(t);
     BEAM_EACH(t, k, s->rows * dim)
     {
-        const BEAM_REAL one = place[station[k / dim]];
+        const BEAM_REAL one = place[beam_gpu_row_station(p, beam_gpu_over(k, r->plan->by_dim))];
         const BEAM_CPLX x = {one * y[2 * k], one * y[2 * k + 1]};
         BEAM_REFINE(r, BEAM_CPLX, x)[k] = BEAM_WORK(p, BEAM_CPLX, vector)[k] = x;
     }
@@ -64,7 +64,7 @@ BEAM_HD void BG(pull_back)(const beam_team *t, const beam_gpu_refiner *r, const 
                            BEAM_REAL *g)
 {
     const beam_gpu_sizes *s = &r->search.plan->s;
-    const int dim = r->plan->dim, *station = BEAM_REFINE(r, int, station);
+    const int dim = r->plan->dim;
     const BEAM_REAL *place = BEAM_REFINE(r, BEAM_REAL, place),
                     *x = (const BEAM_REAL *)BEAM_REFINE(r, BEAM_CPLX, x);
     const int slack = 2 * s->rows * dim;
@@ -83,7 +83,7 @@ BEAM_HD void BG(pull_back)(const beam_team *t, const beam_gpu_refiner *r, const 
     }
     BEAM_EACH(t, k, s->rows * dim)
     {
-        const int l = station[k / dim];
+        const int l = beam_gpu_row_station(&r->search, beam_gpu_over(k, r->plan->by_dim));
         const BEAM_REAL inner = BG(station_sum)(r, l);
         g[2 * k] = place[l] * (g[2 * k] - inner * x[2 * k]);
         g[2 * k + 1] = place[l] * (g[2 * k + 1] - inner * x[2 * k + 1]);
@@ -169,7 +169,8 @@ BEAM_HD double BG(refine_crlb)(const beam_team *t, const beam_gpu_refiner *r)
     beam_team_sync(t);
     BEAM_EACH(t, k, s->L * s->J)
     {
-        BG(refine_echo)(r, k / s->J, k % s->J);
+        const int l = beam_gpu_over(k, s->by_J);
+        BG(refine_echo)(r, l, k - l * s->J);
     }
     beam_team_sync(t);
     BEAM_EACH(t, j, s->J)
@@ -190,7 +191,8 @@ BEAM_HD void BG(refine_sensing_pulls)(const beam_team *t, const beam_gpu_refiner
     const beam_gpu_sizes *s = &p->plan->s;
     BEAM_EACH(t, k, s->rows * s->J)
     {
-        const int row = k / s->J, j = k % s->J, at = BEAM_REFINE(r, int, station)[row] * s->J + j;
+        const int row = beam_gpu_over(k, s->by_J), j = k - row * s->J,
+                  at = beam_gpu_row_station(p, row) * s->J + j;
         const double *P0 = BEAM_CLUSTER(p, double, P0) + 3 * at,
                      *P2 = BEAM_CLUSTER(p, double, P2) + 3 * at,
                      *J2 = BEAM_REFINE(r, double, information) + 4 * j;
@@ -247,7 +249,7 @@ BEAM_HD double BG(refine_users)(const beam_team *t, const beam_gpu_refiner *r,
             value += ((pull > 0 ? pull * pull : 0) - multiplier[u] * multiplier[u]) / (2 * sigma);
             c -= pull > 0 ? f->rate_scale * pull : 0;
         }
-        if (u % t->lanes == t->lane) {
+        if ((u & (t->lanes - 1)) == t->lane) { /* a power of two */
             BEAM_REFINE_USER(r, PULL)
             [u] = (BEAM_REAL)(2 * c * 1.4426950408889634074 /
                               ((1 + (double)eta[u]) * (double)den[u]));
@@ -263,13 +265,13 @@ BEAM_HD void BG(refine_gradient)(const beam_team *t, const beam_gpu_refiner *r,
 {
     const beam_gpu_problem *p = &r->search;
     const beam_gpu_sizes *s = &p->plan->s;
-    const int *first = BEAM_CLUSTER(p, int, first), *rank = BEAM_WORK(p, int, rank),
-              *station = BEAM_REFINE(r, int, station);
+    const int *first = BEAM_CLUSTER(p, int, first), *rank = BEAM_WORK(p, int, rank);
     const int n_max = s->n_max, dim = r->plan->dim;
     BEAM_CPLX *turned = BEAM_REFINE(r, BEAM_CPLX, turned), *to = (BEAM_CPLX *)g;
     BEAM_EACH(t, k, s->rows * n_max)
     {
-        const int row = k / n_max, i = k % n_max, l = station[row];
+        const int row = beam_gpu_over(k, s->by_n_max), i = k - row * n_max,
+                  l = beam_gpu_row_station(p, row);
         if (i < rank[l]) {
             const BEAM_REAL rho = BEAM_WORK(p, BEAM_REAL, rho)[l * n_max + i];
             turned[k] = BG(scale)(1 / BEAM_SQRT(rho), BG(smooth_turned)(r, f, row, i));
@@ -278,7 +280,8 @@ BEAM_HD void BG(refine_gradient)(const beam_team *t, const beam_gpu_refiner *r,
     beam_team_sync(t);
     BEAM_EACH(t, k, s->rows * dim)
     {
-        const int row = k / dim, d = k % dim, l = station[row], c = row - first[l];
+        const int row = beam_gpu_over(k, r->plan->by_dim), d = k - row * dim,
+                  l = beam_gpu_row_station(p, row), c = row - first[l];
         const BEAM_CPLX *pull = BEAM_REFINE(r, BEAM_CPLX, pull) + l * s->U * n_max + c,
                         *sensing = BEAM_WORK(p, BEAM_CPLX, projection) + row * 2 * s->J;
         const BEAM_CPLX *vector = BEAM_WORK(p, BEAM_CPLX, vector) + first[l] * dim + d;

@@ -54,7 +54,6 @@ BEAM_HD void beam_gpu_place_steps(beam_gpu_refine_plan *plan, const beam_gpu_siz
 {
     beam_gpu_refine_at *at = &plan->at;
     const int complex = 2 * real, dim = plan->dim, variables = plan->n * real;
-    at->station = beam_gpu_place(m, s->rows * (int)sizeof(int));
     at->row_sum = beam_gpu_place(m, s->rows * real);
     at->place = beam_gpu_place(m, s->L * real);
     at->user = beam_gpu_place(m, BEAM_GPU_REFINE_USER_NUMBERS * s->U * real);
@@ -94,6 +93,7 @@ BEAM_HD void beam_gpu_refine_place(beam_gpu_refine_plan *plan, const beam_gpu_pl
     plan->bits = bits;
     plan->pairs = pairs < BEAM_GPU_REFINE_PAIRS_MAX ? pairs : BEAM_GPU_REFINE_PAIRS_MAX;
     plan->dim = bits == 64 ? s->N : s->D;
+    plan->by_dim = beam_gpu_by(plan->dim);
     plan->n = 2 * s->rows * plan->dim + s->L;
     plan->search = *base;
     beam_gpu_work_at *w = &plan->search.work;

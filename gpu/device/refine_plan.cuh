@@ -36,7 +36,6 @@ enum {
 /* Of search.work's memory; `real` and `complex` are of the precision of the steps, dim the
  * dimension of a row, n = 2 rows dim + L the number of variables. */
 typedef struct beam_gpu_refine_at {
-    int station;                                   /* int [rows] */
     int y, gradient, trial, trial_gradient, along; /* real [n] */
     int step, change;                              /* real [pairs][n] */
     int x;                                         /* complex [rows][dim] */
@@ -58,6 +57,7 @@ typedef struct beam_gpu_refine_plan {
     beam_gpu_plan search, certify;
     beam_gpu_refine_at at;
     int bits, pairs, dim, n; /* precision of the steps; see above */
+    unsigned by_dim;         /* for beam_gpu_over */
     int fast_bytes, slow_bytes;
 } beam_gpu_refine_plan;
 

@@ -20,17 +20,12 @@ BEAM_HD void BG(refine_encode)(const beam_team *t, const beam_gpu_refiner *r)
 {
     const beam_gpu_problem *p = &r->search;
     const beam_gpu_sizes *s = &p->plan->s;
-    const int *first = BEAM_CLUSTER(p, int, first), dim = r->plan->dim, slack = 2 * s->rows * dim;
+    const int dim = r->plan->dim, slack = 2 * s->rows * dim;
     const double *radius = BEAM_WORK(p, double, radius);
-    int *station = BEAM_REFINE(r, int, station);
     BEAM_REAL *y = BEAM_REFINE(r, BEAM_REAL, y), *row_sum = BEAM_REFINE(r, BEAM_REAL, row_sum);
     BEAM_EACH(t, row, s->rows)
     {
-        int l = 0;
-        while (row >= first[l + 1]) {
-            l++;
-        }
-        station[row] = l;
+        const int l = beam_gpu_row_station(p, row);
         row_sum[row] = 0;
         for (int d = 0; d < dim; d++) {
             const BEAM_CPLX x = BG(start_entry)(r, l, row * dim + d);
@@ -41,9 +36,9 @@ BEAM_HD void BG(refine_encode)(const beam_team *t, const beam_gpu_refiner *r)
     }
     BEAM_EACH(t, k, s->L * s->U)
     {
-        const int l = k / s->U;
+        const int l = beam_gpu_over(k, s->by_U);
         BEAM_REAL norm2 = 0, one;
-        const beam_c32 *h = BG(measured_channel)(p, l, k % s->U, &one);
+        const beam_c32 *h = BG(measured_channel)(p, l, k - l * s->U, &one);
         for (int d = 0; d < dim; d++) {
             norm2 +=
                 (BEAM_REAL)h[d].re * (BEAM_REAL)h[d].re + (BEAM_REAL)h[d].im * (BEAM_REAL)h[d].im;
@@ -77,7 +72,7 @@ BEAM_HD void BG(refine_decode)(const beam_team *t, const beam_gpu_refiner *r)
     {
         const BEAM_CPLX x = BEAM_REFINE(r, BEAM_CPLX, x)[k];
 #if BEAM_GPU_BITS == 64
-        const int l = BEAM_REFINE(r, int, station)[k / dim];
+        const int l = beam_gpu_row_station(p, beam_gpu_over(k, r->plan->by_dim));
         const double root = BEAM_CLUSTER(p, double, root_power)[l];
         const beam_c32 to = {(float)(root * x.re), (float)(root * x.im)};
         BEAM_WORK(p, beam_c32, candidate)[k] = to;

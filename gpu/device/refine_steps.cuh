@@ -25,7 +25,8 @@ BEAM_HD int BG(metric_fill)(const beam_team *t, const beam_gpu_refiner *r)
     BEAM_REAL *slack = BEAM_REFINE(r, BEAM_REAL, metric_slack), scale = 0;
     BEAM_EACH(t, k, s->L * dim * dim)
     {
-        const int l = k / dim / dim, i = k / dim % dim, j = k % dim;
+        const int line = beam_gpu_over(k, r->plan->by_dim), j = k - line * dim,
+                  l = beam_gpu_over(line, r->plan->by_dim), i = line - l * dim;
         BEAM_CPLX sum = {0, 0};
         for (int u = 0; u < s->U; u++) {
             BEAM_REAL one;
@@ -81,13 +82,14 @@ BEAM_HD void BG(metric_invert)(const beam_team *t, const beam_gpu_refiner *r)
     for (int c = 0; c < dim; c++) {
         BEAM_EACH(t, k, L * dim)
         {
-            column[k] = metric[k / dim * dim * dim + k % dim * dim + c];
+            column[k] = metric[k * dim + c];
         }
         beam_team_sync(t);
         BEAM_EACH(t, k,
                   L * dim * dim) /* Hermitian: row c is conj(column c), of -1 sign once done */
         {
-            const int l = k / dim / dim, i = k / dim % dim, j = k % dim;
+            const int line = beam_gpu_over(k, r->plan->by_dim), j = k - line * dim,
+                      l = beam_gpu_over(line, r->plan->by_dim), i = line - l * dim;
             const BEAM_CPLX *v = column + l * dim;
             const BEAM_REAL one = 1 / v[c].re, sign = j < c ? -1 : 1;
             BEAM_CPLX row = BG(scale)(sign * one, v[j]);
@@ -114,7 +116,8 @@ BEAM_HD BEAM_REAL BG(metric_entry)(const beam_gpu_refiner *r, const BEAM_REAL *v
     if (i >= slack) {
         return v[i] / BEAM_REFINE(r, BEAM_REAL, metric_slack)[i - slack];
     }
-    const int row = i / (2 * dim), d = i / 2 % dim, l = BEAM_REFINE(r, int, station)[row];
+    const int row = beam_gpu_over(i / 2, r->plan->by_dim), d = i / 2 - row * dim,
+              l = beam_gpu_row_station(&r->search, row);
     const BEAM_CPLX *a = BEAM_REFINE(r, BEAM_CPLX, metric) + (l * dim + d) * dim;
     const BEAM_CPLX *from = (const BEAM_CPLX *)v + row * dim;
     BEAM_REAL sum = 0;

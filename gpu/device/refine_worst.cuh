@@ -352,7 +352,7 @@ BEAM_HD double BG(smooth_rates)(const beam_team *t, const beam_gpu_refiner *r,
     beam_team_sync(t);
     BEAM_EACH(t, k, s->L * s->U)
     {
-        const int l = k / s->U, u = k % s->U;
+        const int l = beam_gpu_over(k, s->by_U), u = k - l * s->U;
         const BEAM_REAL mu = (BEAM_REAL)f->smoothing * eps[k];
         BEAM_REAL value = 0;
         if (l != own[u]) {
@@ -409,7 +409,8 @@ BEAM_HD void BG(smooth_pulls)(const beam_team *t, const beam_gpu_refiner *r,
     const BEAM_REAL *pull = BEAM_REFINE_USER(r, PULL), *eta = BEAM_REFINE_USER(r, ETA);
     BEAM_EACH(t, k, s->L * s->U * n_max)
     {
-        const int c = k % n_max, at = k / n_max, u = at % s->U, l = at / s->U;
+        const int at = beam_gpu_over(k, s->by_n_max), c = k - at * n_max;
+        const int l = beam_gpu_over(at, s->by_U), u = at - l * s->U;
         const BEAM_CPLX *g = BEAM_WORK(p, BEAM_CPLX, g) + at * n_max,
                         *y = BEAM_REFINE(r, BEAM_CPLX, correction) + at * n_max,
                         *turn = BEAM_WORK(p, BEAM_CPLX, turn) + l * n_max * n_max + c;
@@ -424,7 +425,7 @@ BEAM_HD void BG(smooth_pulls)(const beam_team *t, const beam_gpu_refiner *r,
     }
     BEAM_EACH(t, k, s->U * n_max)
     {
-        const int u = k / n_max, c = k % n_max, l = own[u];
+        const int u = beam_gpu_over(k, s->by_n_max), c = k - u * n_max, l = own[u];
         BEAM_CPLX *to = BEAM_REFINE(r, BEAM_CPLX, smooth) + 3 * k;
         BG(smooth_own) o = BG(smooth_own_at)(r, u, f->smoothing);
         if (!(BEAM_REFINE_USER(r, ACTIVE)[u] > 0) || c >= first[l + 1] - first[l]) {
@@ -462,7 +463,7 @@ BEAM_HD void BG(smooth_spread)(const beam_team *t, const beam_gpu_refiner *r,
                     *eta = BEAM_REFINE_USER(r, ETA);
     BEAM_EACH(t, k, s->L * s->n_max)
     {
-        const int l = k / s->n_max, i = k % s->n_max;
+        const int l = beam_gpu_over(k, s->by_n_max), i = k - l * s->n_max;
         const BEAM_REAL *rho = BEAM_WORK(p, BEAM_REAL, rho) + l * s->n_max;
         BEAM_REAL sum = 0;
         for (int u = 0; i < rank[l] && u < s->U; u++) {
@@ -484,7 +485,7 @@ BEAM_HD BEAM_CPLX BG(smooth_turned)(const beam_gpu_refiner *r, const beam_gpu_ob
     const beam_gpu_problem *p = &r->search;
     const beam_gpu_sizes *s = &p->plan->s;
     const int *own = BEAM_CLUSTER(p, int, own);
-    const int l = BEAM_REFINE(r, int, station)[row], n_max = s->n_max;
+    const int l = beam_gpu_row_station(p, row), n_max = s->n_max;
     const int c = row - BEAM_CLUSTER(p, int, first)[l];
     const BEAM_CPLX *turn = BEAM_WORK(p, BEAM_CPLX, turn) + l * n_max * n_max + i * n_max;
     BEAM_CPLX sum = BG(scale)(BEAM_REFINE(r, BEAM_REAL, spread)[l * n_max + i], turn[c]);
