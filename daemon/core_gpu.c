@@ -30,6 +30,14 @@ static bool knows_rates(const beamd_cluster *c)
     return true;
 }
 
+/* An mlp is of one size. */
+static bool is_size_of(const beam_model_info *info, const beam_dims *dims)
+{
+    return info->kind != BEAM_MODEL_MLP ||
+           (info->stations == dims->stations && info->antennas == dims->antennas &&
+            info->users == dims->users && info->targets == dims->targets);
+}
+
 static bool made_for(const beamd_core *self, const beamd_cluster *c)
 {
     const beam_scene *scene = &c->live.scene;
@@ -38,7 +46,8 @@ static bool made_for(const beamd_core *self, const beamd_cluster *c)
         floors = floors || scene->user_min_rate_bps_hz[u] > 0;
     }
     return self->model && beamd_core_uses_network(self) &&
-           scene->sensing == BEAM_SENSING_RESOLVED && !floors;
+           scene->sensing == BEAM_SENSING_RESOLVED && !floors &&
+           is_size_of(self->model->info, &scene->dims);
 }
 
 /* Of one problem by the network on the CPU; 0: not measured yet. */
@@ -317,18 +326,15 @@ static beam_dims *room_for(const beamd_core *self, beamd_gpu_sizes *sizes, const
     return &sizes->room[sizes->rooms++];
 }
 
-void beamd_core_gpu_prepare(beamd_core *self)
+/* Of all clusters; those that no cluster has any more stay until their place is needed. */
+static void collect_rooms(beamd_core *self, beamd_gpu_sizes *sizes)
 {
-    if (!self->act.gpu_sizes) {
-        return;
-    }
-    beamd_gpu_sizes sizes = self->gpu_sizes;
     for (unsigned i = 0; i < self->count; i++) {
         beamd_cluster *c = self->clusters[i];
         if (c->live.scene.sensing != BEAM_SENSING_RESOLVED) {
             continue;
         }
-        beam_dims *room = room_for(self, &sizes, &c->max);
+        beam_dims *room = room_for(self, sizes, &c->max);
         if (room) {
             room->users = larger(room->users, c->max.users);
             room->targets = larger(room->targets, c->max.targets);
@@ -339,6 +345,20 @@ void beamd_core_gpu_prepare(beamd_core *self)
                       c->id, (int)BEAMG_ROOMS_MAX);
         }
         c->without_gpu_room = room == NULL;
+    }
+}
+
+void beamd_core_gpu_prepare(beamd_core *self)
+{
+    if (!self->act.gpu_sizes) {
+        return;
+    }
+    collect_rooms(self, &self->gpu_rooms);
+    beamd_gpu_sizes sizes = self->gpu_rooms;
+    const beam_model_info *info = self->model ? self->model->info : NULL;
+    if (info && info->kind == BEAM_MODEL_MLP) {
+        sizes = (beamd_gpu_sizes){
+            .rooms = 1, .room = {{info->stations, info->antennas, info->users, info->targets}}};
     }
     const bool same = sizes.rooms == self->gpu_sizes.rooms &&
                       memcmp(sizes.room, self->gpu_sizes.room, sizeof sizes.room) == 0;

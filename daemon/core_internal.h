@@ -40,6 +40,7 @@ struct beamd_core {
     unsigned gpu_idle_count;
     beamd_batch *gpu_waiting[BEAMD_GPU_BATCHES_MAX]; /* answered, oldest first, for a thread */
     unsigned gpu_waiting_count;
+    beamd_gpu_sizes gpu_rooms; /* of all clusters */
     beamd_gpu_sizes gpu_sizes; /* as last told to the workers; its model is not kept */
     uint64_t gpu_model_takes;  /* model_takes then */
     beamd_backend_health backend[BEAMD_BACKENDS];

@@ -184,12 +184,17 @@ static int free_slot(const beamd_gpu_link *self)
 unsigned beamd_gpu_link_room(const beamd_gpu_link *self)
 {
     unsigned room = 0;
-    const bool ready =
-        self->status.state == BEAMD_GPU_READY && self->status.generation == self->setup.generation;
+    const bool ready = self->status.state == BEAMD_GPU_READY;
     for (unsigned i = 0; ready && i < self->area.slots; i++) {
         room += self->slot[i].state == SLOT_FREE && !self->slot[i].held;
     }
     return room;
+}
+
+bool beamd_gpu_link_current(const beamd_gpu_link *self)
+{
+    return self->status.state == BEAMD_GPU_READY &&
+           self->status.generation == self->setup.generation;
 }
 
 int beamd_gpu_claim(beamd_gpu_link *self)

@@ -121,8 +121,10 @@ void beamd_gpu_link_configure(beamd_gpu_link *self, const beamg_setup *setup, ui
 /* After FAILED, ABSENT or during a back-off: the next step starts a worker. */
 void beamd_gpu_link_reset(beamd_gpu_link *self, uint64_t now_ns);
 
-/* Slots that are free, of a worker that is ready with the last setup; else 0. */
+/* Slots that are free, of a worker that is ready; else 0. */
 unsigned beamd_gpu_link_room(const beamd_gpu_link *self);
+/* The worker is ready with the last setup; with an earlier one it serves meanwhile. */
+bool beamd_gpu_link_current(const beamd_gpu_link *self);
 /* A slot to fill, -1: none, or the worker is not ready. */
 int beamd_gpu_claim(beamd_gpu_link *self);
 void *beamd_gpu_request_memory(const beamd_gpu_link *self, unsigned slot);      /* request_bytes */

@@ -22,17 +22,20 @@ typedef struct beamd_gpu {
     unsigned device;
     beamd_gpu_link *link;
     beamd_watch *io;
-    beamd_gpu_state seen; /* after the last step */
+    beamd_gpu_state seen;  /* after the last step */
+    beamd_gpu_sizes sizes; /* that the worker is ready for, while it is */
+    unsigned told;         /* gpus.told then */
 } beamd_gpu;
 
 typedef struct beamd_gpus {
     beamd_gpu of[BEAMD_GPUS_MAX];
     unsigned count;
     unsigned turn; /* the device that is looked at first */
-    bool wanted; /* a model is there: workers are started */
+    bool wanted;   /* a model is there: workers are started */
     beamd_watch *timer;
-    uint64_t next_ns; /* that it is set to */
-    beamd_gpu_sizes sizes;
+    uint64_t next_ns;      /* that it is set to */
+    beamd_gpu_sizes sizes; /* that are wanted */
+    unsigned told;         /* counts them */
     char program[BEAMD_PATH_BYTES], words[BEAMD_PATH_BYTES], spin[24], cpus[64];
     const char *argument[BEAMD_GPU_ARGUMENTS_MAX + 1];
 } beamd_gpus;

@@ -130,7 +130,12 @@ static void turn(beamd_service *self)
         const uint64_t at_ns = beamd_gpu_link_step(gpu->link, now_ns);
         const beamd_gpu_state state = beamd_gpu_link_state(gpu->link);
         next_ns = at_ns < next_ns ? at_ns : next_ns;
-        changed = changed || state != gpu->seen;
+        const bool news = beamd_gpu_link_current(gpu->link) && gpu->told != gpus->told;
+        if (news) {
+            gpu->sizes = gpus->sizes;
+            gpu->told = gpus->told;
+        }
+        changed = changed || news || state != gpu->seen;
         gpu->seen = state;
     }
     arm(gpus, next_ns); /* before the core: what it submits may want it earlier */
@@ -239,12 +244,18 @@ static bool covers(const beamd_gpu_sizes *sizes, const beam_dims *dims)
     return false;
 }
 
+/* Slots that a batch of these sizes could have. A setup that is on its way changes nothing yet. */
+static unsigned room_on(const beamd_gpu *gpu, const beam_dims *dims)
+{
+    return covers(&gpu->sizes, dims) ? beamd_gpu_link_room(gpu->link) : 0;
+}
+
 static unsigned gpu_free(void *arg, const beam_dims *dims)
 {
     const beamd_service *self = arg;
     unsigned count = 0;
-    for (unsigned k = 0; covers(&self->gpus.sizes, dims) && k < self->gpus.count; k++) {
-        count += beamd_gpu_link_room(self->gpus.of[k].link) > 0;
+    for (unsigned k = 0; k < self->gpus.count; k++) {
+        count += room_on(&self->gpus.of[k], dims) > 0;
     }
     return count;
 }
@@ -255,9 +266,9 @@ static bool gpu_claim(void *arg, const beam_dims *dims, beamd_gpu_slot *claim)
     beamd_service *self = arg;
     beamd_gpu *best = NULL;
     unsigned most = 0;
-    for (unsigned k = 0; covers(&self->gpus.sizes, dims) && k < self->gpus.count; k++) {
+    for (unsigned k = 0; k < self->gpus.count; k++) {
         beamd_gpu *gpu = &self->gpus.of[(self->gpus.turn + k) % self->gpus.count];
-        const unsigned room = beamd_gpu_link_room(gpu->link);
+        const unsigned room = room_on(gpu, dims);
         if (room > most) {
             most = room;
             best = gpu;
@@ -313,6 +324,7 @@ static void gpu_sizes(void *arg, const beamd_gpu_sizes *sizes)
     beamg_setup setup = {.rooms = sizes->rooms};
     gpus->sizes = *sizes;
     gpus->sizes.model = NULL;
+    gpus->told++;
     if (!sizes->model) {
         return; /* as long as there is none nothing is asked of a GPU */
     }
