@@ -9,7 +9,7 @@ if(TARGET beamd)
     beam_add_test(test_fault_backends SOURCES fault/test_fault_backends.c LIBS beamtest_traffic LABELS system fault TIMEOUT 300)
   endif()
   if(TARGET beamd-gpu-test)
-    beam_add_test(test_gpu_faults SOURCES fault/test_gpu_faults.c LIBS beamtest_traffic Threads::Threads
+    beam_add_test(test_gpu_faults SOURCES fault/test_gpu_faults.c common/model.c LIBS beamtest_traffic beammodel Threads::Threads
                   LABELS system fault TIMEOUT 300)
     target_compile_definitions(test_gpu_faults PRIVATE BEAM_GPU_WORKER="$<TARGET_FILE:beamd-gpu-test>")
     add_dependencies(test_gpu_faults beamd-gpu-test)

@@ -231,7 +231,7 @@ void case_settle(link_case *c)
 
 /* --- Batches --- */
 
-static uint64_t fill(link_case *c, void *request)
+static uint64_t fill(link_case *c, void *request, uint64_t deadline_ns)
 {
     beamg_writer w;
     beam_error err;
@@ -246,7 +246,7 @@ static uint64_t fill(link_case *c, void *request)
         test_must(beamg_write_problem(&w, p / 2, p % 2 ? 0.3 : 0.7, NULL, 0, 0, &c->place[p], &err),
                   &err, "problem");
     }
-    return beamg_write_end(&w, 0);
+    return beamg_write_end(&w, deadline_ns);
 }
 
 bool case_submit(link_case *c, uint64_t lost_after_ns)
@@ -255,10 +255,14 @@ bool case_submit(link_case *c, uint64_t lost_after_ns)
     if (slot < 0) {
         return false;
     }
-    assert_true(c->records < CASE_TICKETS);
-    const uint64_t bytes = fill(c, beamd_gpu_request_memory(c->link, (unsigned)slot));
-    case_record *r = &c->record[c->records++];
+    if (c->records == CASE_TICKETS) {
+        fail_msg("%u batches: %u answered (%u badly), %u lost", c->records, c->answered, c->bad,
+                 c->lost);
+    }
     const uint64_t now_ns = case_now_ns();
+    const uint64_t bytes =
+        fill(c, beamd_gpu_request_memory(c->link, (unsigned)slot), now_ns + lost_after_ns);
+    case_record *r = &c->record[c->records++];
     *r = (case_record){.lost_at_ns = now_ns + lost_after_ns};
     r->ticket = beamd_gpu_submit(c->link, (unsigned)slot, bytes, r->lost_at_ns, now_ns, r);
     assert_true(r->ticket > 0);
@@ -293,9 +297,9 @@ static void emulated_reference(link_case *c, int model, double merit[CASE_PROBLE
         beamg_backend_setup(b, self, &setup, why, sizeof why) != 0) {
         fail_msg("%s", why);
     }
-    test_must(
-        beamg_request_open(&job.request, request, fill(c, request), c->options.answer_bytes, &err),
-        &err, "request");
+    test_must(beamg_request_open(&job.request, request, fill(c, request, 0),
+                                 c->options.answer_bytes, &err),
+              &err, "request");
     beamg_answer_begin(&job.answer, &job.request, answer);
     b->submit(self, &job);
     while (!b->collect(self)) {

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "common/model.h"
 #include "common/random.h"
 #include "fault/traffic.h"
 
@@ -341,6 +342,39 @@ static void other_sizes_are_served(void **state)
     end(&t);
 }
 
+/* Another model under load: batches of the old one until the worker has the new one, and then by
+ * GPU again. */
+static void a_new_model_leaves_no_gap(void **state)
+{
+    (void)state;
+    scene_of_test t;
+    begin(&t, NULL);
+    assert_true(becomes_ready(&t, 1));
+    char path[128];
+    snprintf(path, sizeof path, "%s/other.beamnet", t.daemon.dir);
+    test_model_file file = test_model_make_fresh(12, 16, "other", 5);
+    test_model_save(&file, path);
+    beamc_client *client = test_client(&t.daemon);
+    for (int k = 0; k < 4; k++) {
+        beamc_error err;
+        beamc_model_state in_use;
+        traffic_run(t.traffic, 0.2);
+        assert_int_equal(beamc_model_reload(client, k % 2 ? NULL : path, 5000, &in_use, &err),
+                         BEAMC_OK);
+        traffic_run(t.traffic, 0.2);
+    }
+    expect_nothing_lost(&t, "model");
+    traffic_clear(t.traffic);
+    traffic_run(t.traffic, 0.5);
+    traffic_settle(t.traffic);
+    assert_true(traffic_counted(t.traffic)->backend[4] > 0);
+    assert_true(metric(&t, "beamd_gpu_starts_total{device=\"0\"}") == 1);
+    assert_true(by_reason(&t, "beamd_gpu_lost_total", "unprepared") == 0);
+    beamc_close(&client);
+    test_model_file_free(&file);
+    end(&t);
+}
+
 static void a_missing_program_is_said_once(void **state)
 {
     (void)state;
@@ -387,6 +421,7 @@ int main(void)
         cmocka_unit_test(two_devices_share_and_one_fails),
         cmocka_unit_test(the_worker_ends_with_the_daemon),
         cmocka_unit_test(other_sizes_are_served),
+        cmocka_unit_test(a_new_model_leaves_no_gap),
         cmocka_unit_test(a_missing_program_is_said_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
