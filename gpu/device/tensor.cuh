@@ -13,7 +13,7 @@
 
 #include "team.cuh"
 
-#ifdef __CUDACC__
+#ifdef __CUDA_ARCH__ /* the host compiler of nvcc does not know it */
 #define BEAM_UNROLL _Pragma("unroll")
 #else
 #define BEAM_UNROLL
