@@ -12,6 +12,8 @@
 #include "batch.h"
 #include "beam/gpu.h"
 #include "device/device.cuh"
+#include "device/refine.cuh"
+#include "emulate/mlp.h"
 
 /* What the shared memory of an sm_90 leaves to a team. */
 enum { FAST_LIMIT = 225 << 10, MODEL_SETS = 2 };
@@ -31,6 +33,7 @@ struct beam_gpu {
     int layers, width, model;
     float *weights; /* MODEL_SETS */
     size_t weights_floats;
+    beam_gpu_emulated_mlp *mlp; /* or NULL */
     bool prepared;
     beam_gpu_batches batches;
     unsigned char *clusters, *staged, *fast, *slow;
@@ -92,7 +95,7 @@ static beam_gpu_code check_device(const char *call, beam_gpu_error *err)
 
 static void compute(beam_gpu *g, slot *s)
 {
-    const beam_gpu_batch_memory memory = {
+    beam_gpu_batch_memory memory = {
         .clusters = g->clusters,
         .cluster_apart = g->batches.cluster_bytes,
         .weights = g->weights,
@@ -106,9 +109,17 @@ static void compute(beam_gpu *g, slot *s)
     beam_gpu_plan plan;
     beam_gpu_near_plan near = {&plan, 0};
     beam_gpu_problem p = {.fast = g->fast, .slow = g->slow};
+    if (g->mlp) {
+        beam_gpu_emulated_mlp_run(g->mlp, s->model, &memory, g->fast);
+    }
     for (int i = 0; i < s->count; i++) {
         beam_gpu_batch_problem(&team, &memory, i, &near, &p);
         beam_gpu_answer_problem(&team, &p);
+    }
+    if (beam_gpu_batch_head_of(&memory)->refine > 0) {
+        beam_gpu_refine_plan steps;
+        beam_gpu_refine_batch(&team, &memory, 0, 1, &plan, &steps, g->fast, g->batches.fast_bytes,
+                              g->slow);
     }
 }
 
@@ -223,6 +234,7 @@ void beam_gpu_destroy(beam_gpu *self)
     }
     beam_gpu_batches_free(&self->batches);
     free(self->weights);
+    beam_gpu_emulated_mlp_free(self->mlp);
     free(self->clusters);
     free(self->staged);
     free(self->fast);
@@ -252,7 +264,7 @@ beam_gpu_code beam_gpu_load_model(beam_gpu *self, int layers, int width, const f
     beam_gpu_plan plan;
     beam_error inner = {0};
     const beam_dims one = {1, 1, 0, 1};
-    if (layers < 1 || width < 1 ||
+    if (self->mlp || layers < 1 || width < 1 ||
         (self->weights && (layers != self->layers || width != self->width))) {
         return beam_gpu_fail(err, BEAM_GPU_E_INVALID,
                              "model: %d layers of width %d; %d of %d are loaded", layers, width,
@@ -283,10 +295,28 @@ beam_gpu_code beam_gpu_load_model(beam_gpu *self, int layers, int width, const f
 beam_gpu_code beam_gpu_load_mlp(beam_gpu *self, const beam_model_info *info, const float *theta,
                                 beam_gpu_error *err)
 {
-    (void)self;
-    (void)info;
-    (void)theta;
-    return beam_gpu_fail(err, BEAM_GPU_E_INVALID, "the emulation has no mlp models");
+    if (self->weights || info->kind != BEAM_MODEL_MLP ||
+        (self->mlp && !beam_gpu_emulated_mlp_same(self->mlp, info))) {
+        return beam_gpu_fail(err, BEAM_GPU_E_INVALID,
+                             "model: not an mlp, or not the kind and sizes that are loaded");
+    }
+    if (check_device("cudaMemcpy", err)) {
+        return BEAM_GPU_E_DEVICE;
+    }
+    const int next = self->mlp ? 1 - self->model : self->model;
+    if (!self->mlp) {
+        beam_gpu_error inner = {0};
+        self->mlp = beam_gpu_emulated_mlp_new(info, &inner);
+        if (!self->mlp) {
+            return beam_gpu_fail(err, inner.code, "%s", inner.text);
+        }
+        self->layers = info->layers;
+    } else {
+        wait_for_model(self, next);
+    }
+    beam_gpu_emulated_mlp_weights(self->mlp, next, theta);
+    self->model = next;
+    return BEAM_GPU_OK;
 }
 
 static void *block(size_t bytes)
@@ -319,13 +349,16 @@ static bool take_memory(beam_gpu *g, int max_batch)
 beam_gpu_code beam_gpu_prepare(beam_gpu *self, const beam_dims *dims_max, int users_per_station,
                                int max_batch, beam_gpu_error *err)
 {
-    if (self->prepared || !self->weights || max_batch < 1 || max_batch > 1 << 23) {
+    if (self->prepared || !(self->weights || self->mlp) || max_batch < 1 || max_batch > 1 << 23) {
         return beam_gpu_fail(err, BEAM_GPU_E_INVALID,
-                             "prepare: once, after load_model, for 1..%d requests", 1 << 23);
+                             "prepare: once, after a model, for 1..%d requests", 1 << 23);
     }
-    const beam_gpu_code code =
+    beam_gpu_code code =
         beam_gpu_batches_init(&self->batches, dims_max, users_per_station, self->layers,
                               self->width, self->options.clusters_max, max_batch, FAST_LIMIT, err);
+    if (!code && self->mlp) {
+        code = beam_gpu_emulated_mlp_prepare(self->mlp, dims_max, max_batch, err);
+    }
     if (code) {
         return code;
     }
@@ -360,6 +393,9 @@ beam_gpu_code beam_gpu_set_cluster(beam_gpu *self, int index, const beam_scene *
                                                              self->staged, &bytes, &note, err);
     if (code) {
         return code;
+    }
+    if (self->mlp && !beam_gpu_emulated_mlp_serves(self->mlp, &note)) {
+        return beam_gpu_fail(err, BEAM_GPU_E_LIMIT, "cluster %d: not of the model's size", index);
     }
     memcpy(self->clusters + (size_t)index * self->batches.cluster_bytes, self->staged, bytes);
     beam_gpu_batches_know(&self->batches, index, &note);

@@ -77,7 +77,6 @@ typedef struct beamg_cuda_room {
     beamg_room of;
     beam_dims dims;
     bool exact; /* an mlp's: sizes are these, not at most these */
-    bool plain; /* this library does not refine */
     int layers;
     beam_gpu *gpu;
     beamg_clusters clusters;

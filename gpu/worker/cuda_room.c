@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "network/model.h"
+#include "plan.h"
 #include "worker/cuda.h"
 
 int beamg_cuda_exit(beam_gpu_code code)
@@ -155,6 +156,19 @@ static beam_code check_problem(const beamg_cuda_room *self, const beamg_problem 
     return (int)p->sensing_max < beam_design_sensing_max(dims) ? BEAM_E_LIMIT : BEAM_OK;
 }
 
+/* The device takes the first columns of warm beams only; the engine finds the strongest directions
+ * where there are more than a solver uses. */
+static bool warm_fits(const beam_design *warm, const beam_dims *dims)
+{
+    const int rows = beam_gpu_sensing_rows(dims);
+    for (int l = 0; l < dims->stations; l++) {
+        if (warm->sensing_count[l] > rows) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void fill(beamg_cuda_room *self, int i, const beamg_request *request, uint32_t problem,
                  int cluster)
 {
@@ -167,7 +181,7 @@ static void fill(beamg_cuda_room *self, int i, const beamg_request *request, uin
         .tradeoff = p->tradeoff,
         .warm = beamg_request_warm(request, problem, &self->warm[i]) ? &self->warm[i] : NULL,
         .layers = p->layers,
-        .refine = self->plain ? 0 : refine};
+        .refine = refine};
 }
 
 /* Requests of this room from *next on, until they fill a part or there is no place for a cluster.
@@ -195,10 +209,14 @@ static int gather(beamg_cuda_room *self, beamg_job *job, const uint8_t *room, ui
             break;
         }
         beamg_request_scene(request, scene, &self->scene[count]);
-        const beam_code code =
+        beam_code code =
             cluster == BEAMG_CLUSTER_REFUSED
                 ? refused
                 : check_problem(self, &request->problem[*next], &self->scene[count].dims);
+        if (code == BEAM_OK && beamg_request_warm(request, *next, &self->warm[count]) &&
+            !warm_fits(&self->warm[count], &self->scene[count].dims)) {
+            code = BEAM_E_UNSUPPORTED;
+        }
         if (code != BEAM_OK) {
             refuse_problem(job, *next, code);
             continue;
@@ -207,25 +225,6 @@ static int gather(beamg_cuda_room *self, beamg_job *job, const uint8_t *room, ui
         fill(self, count++, request, *next, cluster);
     }
     return count;
-}
-
-/* The part, without refinement where the library has none. What it refuses otherwise is answered
- * so. */
-static beam_gpu_code submit(beamg_cuda_room *self, beamg_part *part, int *slot, beam_gpu_error *err)
-{
-    beam_gpu_code code = beam_gpu_submit(self->gpu, part->count, self->request, slot, err);
-    bool asked = false;
-    for (int i = 0; i < part->count; i++) {
-        asked = asked || self->request[i].refine > 0;
-    }
-    if (code == BEAM_GPU_E_INVALID && asked) {
-        for (int i = 0; i < part->count; i++) {
-            self->request[i].refine = 0;
-        }
-        code = beam_gpu_submit(self->gpu, part->count, self->request, slot, err);
-        self->plain = self->plain || code == BEAM_GPU_OK;
-    }
-    return code;
 }
 
 /* The library names its slots itself, and they are as many as there are parts. */
@@ -256,7 +255,7 @@ beam_gpu_code beamg_cuda_room_start(beamg_cuda_room *self, beamg_job *job, const
     }
     int slot = 0;
     part->count = count;
-    const beam_gpu_code code = submit(self, part, &slot, err);
+    const beam_gpu_code code = beam_gpu_submit(self->gpu, count, self->request, &slot, err);
     if (code == BEAM_GPU_E_DEVICE) {
         return code;
     }
@@ -302,7 +301,10 @@ static void put_answer(beamg_job *job, uint32_t problem, const beam_gpu_answer *
         refuse_problem(job, problem, BEAM_E_NUMERIC);
         return;
     }
-    r.method = a->refined > 0 && a->merit < best ? BEAM_METHOD_BOBLRBF : methods[a->choice];
+    /* refined or not, the network's beams are the network's */
+    const bool refined = a->refined > 0 && a->merit < best;
+    r.method =
+        refined && a->choice != BEAM_GPU_CHOICE_NETWORK ? BEAM_METHOD_BOBLRBF : methods[a->choice];
     if (p->refine > 0 && a->refined == 0 && a->evaluations == 0) {
         r.status = BEAM_STATUS_TIME_LIMIT; /* asked for and not done: reduced service */
     }

@@ -6,7 +6,7 @@
  *   crash@N    the process is killed by a signal in the middle of batch N
  *   garbage@N  batch N: random bytes over the answer, the rings and the header
  *   nonsense@N batch N: an answer of a ticket that nobody asked for
- *   spoilt@N   batch N: random bytes over the answer only
+ *   spoilt@N   from batch N on (one may be too late to be read): random bytes over the answers only
  *   slow@N     every batch takes N ms longer
  *   illegal@N  at batch N the device is lost by an illegal access (of a kernel where nvcc built
  * one; as if, with the backend `emulated`) absent     no device broken     ends at the start with
@@ -138,7 +138,8 @@ bool beamg_fault_batch(beamg_worker *self, uint64_t batch)
 }
 
 /* The beginning, where everything is: megabytes would take longer than anybody waits. */
-static void scribble(void *to, size_t bytes, uint64_t seed)
+/* A race with the heart, as meant. */
+__attribute__((no_sanitize_thread)) static void scribble(void *to, size_t bytes, uint64_t seed)
 {
     unsigned char *at = to;
     bytes = bytes < 65536 ? bytes : 65536;
@@ -155,7 +156,9 @@ void beamg_fault_answer(beamg_worker *self, uint64_t batch, beamg_descriptor *an
         answer->ticket += 1000;
         answer->slot = 77;
     }
-    if (now(self, "spoilt", batch) || now(self, "garbage", batch)) {
+    unsigned long from;
+    const bool spoilt = is_fault(self->options.fault, "spoilt", &from) && batch >= from;
+    if (spoilt || now(self, "garbage", batch)) {
         scribble(beamg_area_answer(&self->area, answer->slot), self->area.answer_bytes, seed);
     }
     if (now(self, "garbage", batch)) {

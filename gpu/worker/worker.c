@@ -150,6 +150,12 @@ static int start_batch(beamg_worker *self, const beamg_descriptor *d)
         memcpy(job->why, self->why, sizeof job->why);
         return finish_batch(self, job);
     }
+    const uint64_t deadline_ns = job->request.head.deadline_ns;
+    if (deadline_ns != 0 && job->start_ns >= deadline_ns) { /* beamd counts it as lost already */
+        job->status = BEAMG_REFUSED;
+        beamg_refuse(0, job->why, sizeof job->why, "its deadline has passed");
+        return finish_batch(self, job);
+    }
     beamg_answer_begin(&job->answer, &job->request, beamg_area_answer(&self->area, d->slot));
     self->options.backend->submit(self->backend, job);
     return 0;
