@@ -12,13 +12,15 @@ bool beamd_health_usable(const beamd_backend_health *self, uint64_t now_ns)
            (self->health == BEAMD_HEALTH_FAILING && now_ns >= self->retry_at_ns);
 }
 
-void beamd_health_begin(beamd_backend_health *self, uint64_t now_ns)
+uint64_t beamd_health_begin(beamd_backend_health *self, uint64_t now_ns)
 {
+    self->batches++;
     if (self->health == BEAMD_HEALTH_FAILING && now_ns >= self->retry_at_ns) {
         self->health = BEAMD_HEALTH_PROBING;
         self->transitions++;
+        return ++self->probe;
     }
-    self->batches++;
+    return 0;
 }
 
 static void leave_alone(beamd_backend_health *self, uint64_t now_ns, const beamd_health_rule *rule)
@@ -30,11 +32,12 @@ static void leave_alone(beamd_backend_health *self, uint64_t now_ns, const beamd
     self->transitions++;
 }
 
-bool beamd_health_end(beamd_backend_health *self, uint64_t now_ns, bool failed,
+bool beamd_health_end(beamd_backend_health *self, uint64_t now_ns, uint64_t probe, bool failed,
                       const beamd_health_rule *rule)
 {
+    const bool of_probe = self->health == BEAMD_HEALTH_PROBING && probe == self->probe;
     if (!failed) {
-        const bool recovered = self->health == BEAMD_HEALTH_PROBING;
+        const bool recovered = of_probe;
         self->failures_in_row = 0;
         if (recovered) {
             self->health = BEAMD_HEALTH_GOOD;
@@ -46,7 +49,7 @@ bool beamd_health_end(beamd_backend_health *self, uint64_t now_ns, bool failed,
     }
     self->failures++;
     self->failures_in_row++;
-    if (self->health == BEAMD_HEALTH_PROBING ||
+    if (of_probe ||
         (self->health == BEAMD_HEALTH_GOOD && self->failures_in_row >= rule->failures)) {
         leave_alone(self, now_ns, rule);
         return true;

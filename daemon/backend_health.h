@@ -16,6 +16,7 @@ typedef struct beamd_backend_health {
     beamd_health health;
     unsigned failures_in_row;
     uint64_t retry_at_ns, wait_ns;
+    uint64_t probe; /* number of the last one */
     uint64_t batches, problems, failures, transitions;
     double service_ns; /* of one problem, mean */
 } beamd_backend_health;
@@ -27,10 +28,11 @@ typedef struct beamd_health_rule {
 
 const char *beamd_health_text(beamd_health health); /* "good", "failing", "probing" */
 bool beamd_health_usable(const beamd_backend_health *self, uint64_t now_ns);
-/* A batch is given to it. */
-void beamd_health_begin(beamd_backend_health *self, uint64_t now_ns);
-/* A batch ended. True: the state changed, which is worth a line in the log. */
-bool beamd_health_end(beamd_backend_health *self, uint64_t now_ns, bool failed,
+/* A batch is given to it. Returns its number as a probe, 0: it is none. */
+uint64_t beamd_health_begin(beamd_backend_health *self, uint64_t now_ns);
+/* A batch ended, which was given as `probe`. True: the state changed, which is worth a line in the
+ * log. While a probe is under way only its own end changes it. */
+bool beamd_health_end(beamd_backend_health *self, uint64_t now_ns, uint64_t probe, bool failed,
                       const beamd_health_rule *rule);
 
 #endif

@@ -194,8 +194,9 @@ void beamd_core_end_health(beamd_core *self, beamd_batch *batch, bool lost)
                       batch->expected_ns > 0 && busy_ns > SLOW_FACTOR * batch->expected_ns &&
                       self->now_ns > batch->deadline_ns;
     const beamd_health before = backend->health;
+    self->metrics.batch_failures[batch->backend] += lost || (slow && !batch->failed);
     const bool changed =
-        beamd_health_end(backend, self->now_ns, lost || slow || batch->failed, &rule);
+        beamd_health_end(backend, self->now_ns, batch->probe, lost || slow || batch->failed, &rule);
     beamd_core_note_health(self, batch->backend, before);
     if (changed) {
         BEAMD_LOG(backend->health == BEAMD_HEALTH_GOOD ? BEAMD_LOG_NOTICE : BEAMD_LOG_WARNING,

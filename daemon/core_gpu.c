@@ -137,7 +137,7 @@ static void drop_from_away(beamd_core *self, const beamd_batch *batch)
  * find out about the backend has not. */
 static void give_to_cpu(beamd_core *self, beamd_batch *batch, bool failed)
 {
-    if (failed || self->backend[batch->backend].health == BEAMD_HEALTH_PROBING) {
+    if (failed || batch->probe > 0) {
         beamd_core_end_health(self, batch, true);
     }
     beamd_model_release(&batch->model);

@@ -297,7 +297,7 @@ static bool submit_batch(beamd_core *self, beamd_batch *batch)
         return false;
     }
     const beamd_health before = self->backend[batch->backend].health;
-    beamd_health_begin(&self->backend[batch->backend], self->now_ns);
+    batch->probe = beamd_health_begin(&self->backend[batch->backend], self->now_ns);
     beamd_core_note_health(self, batch->backend, before);
     self->backend[batch->backend].problems += batch->problems;
     self->away[self->away_count++] = batch;

@@ -180,7 +180,7 @@ static const struct {
      BEAMD_BACKEND_KINDS, &beamd__backend__descriptor, "BACKEND_", NULL},
     {"beamd_problems_total", "backend", "Problems in these batches.", FIELD(problems), 0,
      BEAMD_BACKEND_KINDS, &beamd__backend__descriptor, "BACKEND_", NULL},
-    {"beamd_batch_failures_total", "backend", "Batches that the backend failed.",
+    {"beamd_batch_failures_total", "backend", "Batches that the backend failed, those too slow or lost included.",
      FIELD(batch_failures), 0, BEAMD_BACKEND_KINDS, &beamd__backend__descriptor, "BACKEND_", NULL},
     {"beamd_backend_retries_total", "backend",
      "Batches given to a failing backend to see whether it works again.", FIELD(backend_retries), 0,

@@ -189,6 +189,7 @@ struct beamd_batch {
     int crew;              /* beamd_crew */
     beamd_gpu_flight *gpu; /* of batches for a GPU, else NULL: gpu_batch.h */
     double expected_ns;    /* by measured times; 0: not known */
+    uint64_t probe;        /* of the backend's health: its number; 0: none */
     uint64_t deadline_ns;  /* the latest of its requests: long after it the thread is lost */
     beamd_room room[BEAMD_ROOMS];
     beam_inference *inference; /* of the sizes at hand; NULL: no room */

@@ -373,27 +373,33 @@ static void health_goes_and_comes_back(void **state)
     (void)state;
     const beamd_health_rule rule = {.failures = 3, .wait_ns = 100, .wait_max_ns = 300};
     beamd_backend_health h = {.health = BEAMD_HEALTH_GOOD};
-    assert_false(beamd_health_end(&h, 10, true, &rule));
-    assert_false(beamd_health_end(&h, 11, true, &rule));
-    assert_false(beamd_health_end(&h, 12, false, &rule)); /* in a row only */
-    assert_false(beamd_health_end(&h, 13, true, &rule));
-    assert_false(beamd_health_end(&h, 14, true, &rule));
-    assert_true(beamd_health_end(&h, 15, true, &rule));
+    uint64_t probe = beamd_health_begin(&h, 10);
+    assert_true(probe == 0);
+    assert_false(beamd_health_end(&h, 10, probe, true, &rule));
+    assert_false(beamd_health_end(&h, 11, probe, true, &rule));
+    assert_false(beamd_health_end(&h, 12, probe, false, &rule)); /* in a row only */
+    assert_false(beamd_health_end(&h, 13, probe, true, &rule));
+    assert_false(beamd_health_end(&h, 14, probe, true, &rule));
+    assert_true(beamd_health_end(&h, 15, probe, true, &rule));
     assert_false(beamd_health_usable(&h, 114));
     uint64_t now = 115;
     static const uint64_t waits[] = {200, 300, 300};
     for (int k = 0; k < 3; k++) {
         assert_true(beamd_health_usable(&h, now));
-        beamd_health_begin(&h, now);
+        probe = beamd_health_begin(&h, now);
         assert_int_equal(h.health, BEAMD_HEALTH_PROBING);
         assert_false(beamd_health_usable(&h, now)); /* one batch only */
-        assert_true(beamd_health_end(&h, now, true, &rule));
+        /* batches given out before tell nothing of it */
+        assert_false(beamd_health_end(&h, now, probe - 1, false, &rule));
+        assert_false(beamd_health_end(&h, now, 0, true, &rule));
+        assert_int_equal(h.health, BEAMD_HEALTH_PROBING);
+        assert_true(beamd_health_end(&h, now, probe, true, &rule));
         assert_false(beamd_health_usable(&h, now + waits[k] - 1));
         now += waits[k];
     }
-    beamd_health_begin(&h, now);
-    assert_true(beamd_health_end(&h, now, false, &rule));
-    assert_true(beamd_health_usable(&h, now) && h.wait_ns == 0 && h.failures == 8);
+    probe = beamd_health_begin(&h, now);
+    assert_true(beamd_health_end(&h, now, probe, false, &rule));
+    assert_true(beamd_health_usable(&h, now) && h.wait_ns == 0 && h.failures == 11);
 }
 
 static void measured_times_choose_the_effort(void **state)
