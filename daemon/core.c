@@ -372,6 +372,7 @@ uint64_t beamd_core_step(beamd_core *self, uint64_t now_ns, const beamd_event *e
         self->housekeeping_ns = self->now_ns + HOUSEKEEPING_NS;
         beamd_core_queue_due(self);
         beamd_core_background(self);
+        beamd_core_reread_due(self);
         repeat_due(self);
     }
     beamd_core_schedule_time(self);

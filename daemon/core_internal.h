@@ -236,6 +236,8 @@ void beamd_core_model_get(beamd_core *self, const beamd_call *call);
 void beamd_core_model_reload(beamd_core *self, const beamd_call *call,
                              const Beamd__ModelReload *message);
 void beamd_core_reread_model(beamd_core *self);
+/* Again, where no thread was free or one was reading. */
+void beamd_core_reread_due(beamd_core *self);
 void beamd_core_model_done(beamd_core *self);
 bool beamd_core_uses_network(const beamd_core *self);
 /* METHOD_NETWORK or METHOD_BOBLRBF, as configured. */

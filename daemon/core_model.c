@@ -153,6 +153,14 @@ void beamd_core_reread_model(beamd_core *self)
     }
 }
 
+void beamd_core_reread_due(beamd_core *self)
+{
+    if (self->reread && !self->is_reading && !self->draining) {
+        self->reread = false;
+        beamd_core_reread_model(self);
+    }
+}
+
 static void taken(beamd_core *self, beamd_model *fresh)
 {
     BEAMD_LOG(BEAMD_LOG_NOTICE,
@@ -194,8 +202,5 @@ void beamd_core_model_done(beamd_core *self)
     } else {
         refused(self);
     }
-    if (self->reread) {
-        self->reread = false;
-        beamd_core_reread_model(self);
-    }
+    beamd_core_reread_due(self);
 }

@@ -92,7 +92,7 @@ static unsigned world_free_threads(void *arg, beamd_crew crew)
     case BEAMD_CREWS:
         break;
     }
-    return w->reading == NULL;
+    return w->reading == NULL && !w->readers_busy;
 }
 
 static bool world_submit(void *arg, beamd_crew crew, beamd_job *job)

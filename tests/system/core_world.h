@@ -40,6 +40,7 @@ typedef struct world {
     beamd_job *under_way[8];
     unsigned jobs;
     beamd_job *rescue, *refresh, *reading;
+    bool readers_busy;  /* with files of others */
     beamd_job *lost[8]; /* of threads that were replaced */
     unsigned lost_count;
     uint64_t wake_ns; /* when the core wants to be called again */

@@ -146,6 +146,30 @@ static void a_signal_waits_for_the_reading_under_way(void **state)
     world_free(w);
 }
 
+/* Nor is one that comes while the state of clusters is written by all threads that read. */
+static void a_signal_waits_for_a_thread(void **state)
+{
+    (void)state;
+    world *w = world_new(1);
+    strcpy(w->config.model_file, "/no/such/file");
+    w->readers_busy = true;
+    step(w, BEAMD_EVENT_CONFIG);
+    w->now_ns += UINT64_C(1000000000);
+    step(w, BEAMD_EVENT_TIME);
+    assert_null(w->reading);
+    w->readers_busy = false;
+    w->now_ns += UINT64_C(1000000000);
+    step(w, BEAMD_EVENT_TIME);
+    assert_non_null(w->reading);
+    assert_string_equal(((beamd_model_job *)w->reading)->file, "/no/such/file");
+    finish_reading(w);
+    assert_null(w->reading);
+    w->now_ns += UINT64_C(1000000000);
+    step(w, BEAMD_EVENT_TIME);
+    assert_null(w->reading); /* once */
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +177,7 @@ int main(void)
         cmocka_unit_test(a_model_without_room_leaves_the_solver),
         cmocka_unit_test(a_reload_is_answered_while_draining),
         cmocka_unit_test(a_signal_waits_for_the_reading_under_way),
+        cmocka_unit_test(a_signal_waits_for_a_thread),
     };
     return cmocka_run_group_tests_name("the core and its model", tests, NULL, NULL);
 }
