@@ -32,6 +32,16 @@ static beam_scene *slow_scene(void)
     return test_random_scene(&random, &dims, 0.1);
 }
 
+/* Until the daemon has taken as many updates. */
+static void await_updates(const test_daemon *d, unsigned count)
+{
+    for (double seen = 0; seen < count; poll(NULL, 0, 5)) {
+        char *metrics = test_daemon_metrics(d);
+        seen = test_metric(metrics, "beamd_requests_total{type=\"CsiUpdate\"}");
+        free(metrics);
+    }
+}
+
 static void sigterm_answers_what_is_under_way_and_exits_0(void **state)
 {
     (void)state;
@@ -44,7 +54,7 @@ static void sigterm_answers_what_is_under_way_and_exits_0(void **state)
     beamc_client *client = test_client(&d);
     test_set_up(client, "drain", scene, 0.5);
     const uint64_t sequence = test_send_csi(client, "drain", scene, 800000);
-    poll(NULL, 0, 100); /* received by then, not solved */
+    await_updates(&d, 1); /* received, and if the machine does not stand still not solved */
     kill(d.pid, SIGTERM);
     assert_true(test_daemon_notified(&d, "STOPPING=1", 5000));
     const uint64_t refused = test_send_csi(client, "drain", scene, 800000);
@@ -72,9 +82,9 @@ static void a_drain_ends_in_time_even_so(void **state)
     beamc_client *client = test_client(&d);
     test_set_up(client, "stuck", scene, 0.5);
     const uint64_t first = test_send_csi(client, "stuck", scene, 60000000);
-    poll(NULL, 0, 50);
+    await_updates(&d, 1);
     const uint64_t second = test_send_csi(client, "stuck", scene, 60000000);
-    poll(NULL, 0, 50);
+    await_updates(&d, 2);
     kill(d.pid, SIGTERM);
     /* the waiting one is refused, the one under way ends with what it has */
     assert_int_equal(beamc_await(client, second, 10000, &answer, &err), BEAMC_E_REFUSED);
