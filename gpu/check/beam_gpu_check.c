@@ -91,6 +91,12 @@ static bool run_size(const check_size *size, const beam_model *model, const chec
 {
     enum { BATCH = 1024, SLOTS_AGREEMENT = 1 };
     check_options o = *given;
+    if (size->mlp_layers > 0) {
+        model = check_mlp_model(size);
+        if (!check_mlp_available(size, given, model)) {
+            return true; /* and not claimed */
+        }
+    }
     int batch = o.cases < BATCH ? o.cases : BATCH;
     if (o.bench) {
         o.scenes = o.threads * CHECK_CPU_BATCH < BATCH ? o.threads * CHECK_CPU_BATCH : BATCH;
@@ -106,6 +112,7 @@ static bool run_size(const check_size *size, const beam_model *model, const chec
         check_work_new(size, &o, model, batch, o.bench ? BEAM_GPU_SLOTS_MAX : SLOTS_AGREEMENT);
     bool agreed = true;
     if (o.bench) {
+        check_reduction(size, &o);
         check_bench(work);
     } else {
         agreed = check_agreement(work);

@@ -2,7 +2,8 @@
 # is, and with its emulation on the CPU wherever that is built.
 set(check_sources
     ${CMAKE_SOURCE_DIR}/gpu/check/agreement.c ${CMAKE_SOURCE_DIR}/gpu/check/beam_gpu_check.c
-    ${CMAKE_SOURCE_DIR}/gpu/check/bench.c ${CMAKE_SOURCE_DIR}/gpu/check/sizes.c ${CMAKE_SOURCE_DIR}/gpu/check/work.c)
+    ${CMAKE_SOURCE_DIR}/gpu/check/bench.c ${CMAKE_SOURCE_DIR}/gpu/check/mlp.c
+    ${CMAKE_SOURCE_DIR}/gpu/check/reduction.c ${CMAKE_SOURCE_DIR}/gpu/check/sizes.c ${CMAKE_SOURCE_DIR}/gpu/check/work.c)
 find_package(Threads REQUIRED)
 
 function(beam_gpu_check_program name library)
@@ -22,7 +23,7 @@ function(beam_gpu_figure_program name library)
 endfunction()
 
 if(TARGET beamgpupack AND EXISTS ${CMAKE_SOURCE_DIR}/gpu/emulate/emulate.c)
-  add_library(beamgpuemulated STATIC ${CMAKE_SOURCE_DIR}/gpu/emulate/emulate.c)
+  add_library(beamgpuemulated STATIC ${CMAKE_SOURCE_DIR}/gpu/emulate/emulate.c ${CMAKE_SOURCE_DIR}/gpu/emulate/mlp.c)
   target_compile_definitions(beamgpuemulated PRIVATE _GNU_SOURCE)
   target_include_directories(beamgpuemulated PRIVATE ${CMAKE_SOURCE_DIR}/engine)
   target_link_libraries(beamgpuemulated PUBLIC beamgpupack Threads::Threads)
@@ -43,6 +44,20 @@ if(TARGET beamgpu)
   foreach(architecture ${BEAM_CUDA_ARCHITECTURES})
     list(APPEND codes -gencode=arch=compute_${architecture},code=sm_${architecture})
   endforeach()
+  # reductions by the libraries beside the kernel's, which need their headers
+  if(BEAM_CUBLAS_HEADERS AND EXISTS ${BEAM_CUBLAS_HEADERS}/cusolverDn.h)
+    set(reduction ${CMAKE_CURRENT_BINARY_DIR}/reduce_bench.o)
+    add_custom_command(
+      OUTPUT ${reduction}
+      COMMAND ${BEAM_NVCC_FOUND} -std=c++17 -O3 ${codes} -Werror all-warnings -Xcompiler=-fPIC,-Wall,-Wextra,-Werror
+              -I${CMAKE_SOURCE_DIR}/gpu -I${CMAKE_SOURCE_DIR}/gpu/include -I${CMAKE_SOURCE_DIR}/engine/include
+              -I${BEAM_CUBLAS_HEADERS} -c ${CMAKE_SOURCE_DIR}/gpu/check/reduce_bench.cu -o ${reduction}
+      DEPENDS ${CMAKE_SOURCE_DIR}/gpu/check/reduce_bench.cu ${CMAKE_SOURCE_DIR}/gpu/check/reduce_bench.h
+              ${CMAKE_SOURCE_DIR}/gpu/cublas.h
+      COMMENT "nvcc reduce_bench.cu" VERBATIM)
+    target_sources(beam_gpu_check PRIVATE ${reduction})
+    target_compile_definitions(beam_gpu_check PRIVATE CHECK_REDUCTION)
+  endif()
   add_custom_command(
     OUTPUT ${ceilings}
     COMMAND ${BEAM_NVCC_FOUND} -std=c++17 -O3 ${codes} -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Werror

@@ -24,6 +24,7 @@ typedef struct check_size {
     double operations_float32, operations_float64;
     int batches[CHECK_BATCHES]; /* to time; 0 ends */
     double target_us;           /* for the last of them; 0: none */
+    int mlp_layers, mlp_width;  /* the paper's network (mlp.c); 0: the model built in */
 } check_size;
 
 extern const check_size check_sizes[];
@@ -66,6 +67,10 @@ typedef struct check_work {
 
 /* The model built into the program; ends it without one. */
 const beam_model *check_model(void);
+/* Of a size with mlp_layers. Does the library have such models? If not, a line that says why. */
+const beam_model *check_mlp_model(const check_size *size);
+bool check_mlp_available(const check_size *size, const check_options *options,
+                         const beam_model *model);
 /* Scenes on all threads, then the device: clusters, graphs. Ends the program when a call fails. */
 check_work *check_work_new(const check_size *size, const check_options *options,
                            const beam_model *model, int batch, int slots);
@@ -91,5 +96,7 @@ double check_quantile(double *values, int count, double q);
 
 bool check_agreement(check_work *self); /* agreement.c */
 void check_bench(check_work *self);     /* bench.c */
+/* Ways to reduce 137 problems of a size, where the library has them (reduction.c). */
+void check_reduction(const check_size *size, const check_options *options);
 
 #endif

@@ -199,6 +199,14 @@ static void open_thread(check_work *self, check_thread *t)
     test_object_keep(t->inference, memory);
 }
 
+static beam_gpu_code load_model(beam_gpu *gpu, const beam_model *model, beam_gpu_error *err)
+{
+    const beam_model_info *info = &model->info;
+    return info->kind == BEAM_MODEL_MLP
+               ? beam_gpu_load_mlp(gpu, info, model->theta, err)
+               : beam_gpu_load_model(gpu, info->layers, info->width, model->theta, err);
+}
+
 static void open_device(check_work *self, int slots)
 {
     beam_gpu_error err = {0};
@@ -207,7 +215,7 @@ static void open_device(check_work *self, int slots)
     const beam_model *model = self->model;
     const beam_gpu_options options = {.clusters_max = self->scenes, .slots = slots, .spin = 1};
     if (beam_gpu_create(&self->gpu, self->options->device, &options, &err) ||
-        beam_gpu_load_model(self->gpu, model->info.layers, model->info.width, model->theta, &err) ||
+        load_model(self->gpu, model, &err) ||
         beam_gpu_prepare(self->gpu, &size->dims, size->users_per_station, self->batch, &err) ||
         beam_gpu_info_of(self->gpu, &info, &err)) {
         check_give_up(size->name, &err);
