@@ -48,7 +48,9 @@ static void sigterm_answers_what_is_under_way_and_exits_0(void **state)
     test_daemon d;
     beamc_error err;
     beamc_answer answer;
-    static const char *const settings[] = {"solve_method = boblrbf", NULL};
+    /* a machine that stands still is no reason to give the thread or the drain up */
+    static const char *const settings[] = {"solve_method = boblrbf", "hang_ms = 60000",
+                                           "drain_ms = 20000", NULL};
     test_daemon_start(&d, settings, 0);
     beam_scene *scene = slow_scene();
     beamc_client *client = test_client(&d);
@@ -113,7 +115,7 @@ static void the_watchdog_starves_when_a_solver_hangs(void **state)
 {
     (void)state;
     static const char *const settings[] = {"solve_method = boblrbf", "stall_ms = 100",
-                                           "deadline_max_ms = 60000", NULL};
+                                           "hang_ms = 60000", "deadline_max_ms = 60000", NULL};
     test_daemon d;
     beamc_error err;
     beamc_answer answer;
@@ -121,7 +123,7 @@ static void the_watchdog_starves_when_a_solver_hangs(void **state)
     beam_scene *scene = slow_scene();
     beamc_client *client = test_client(&d);
     test_set_up(client, "hang", scene, 0.5);
-    const uint64_t sequence = test_send_csi(client, "hang", scene, 1000000);
+    const uint64_t sequence = test_send_csi(client, "hang", scene, 2000000);
     poll(NULL, 0, 250);
     while (test_daemon_notified(&d, "WATCHDOG=1", 0)) { /* those from before */
     }
