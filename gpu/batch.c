@@ -61,33 +61,48 @@ static beam_gpu_code make_plan(const beam_gpu_batches *b, const beam_gpu_cluster
                            &inner)) {
         return beam_gpu_fail(err, BEAM_GPU_E_LIMIT, "%s: %s", inner.field, inner.text);
     }
-    if (plan->work.slow_bytes > 0 && b->largest.s.L > 0 && b->largest.work.slow_bytes == 0) {
-        plan->work = b->largest.work; /* its arrays leave larger gaps here: each in its own place */
-    }
     plan->s.perceptron = b->perceptron;
     return BEAM_GPU_OK;
 }
 
-/* What every size needs of a team. A smaller problem's arrays are smaller, but other ones of them
- * may be those that are left for slow memory: it is bounded by all of them there. */
-static beam_gpu_code size_memory(beam_gpu_batches *b, int fast_limit, beam_gpu_error *err)
+/* What problems with so many users and targets need of a team, whatever their stations. */
+static beam_gpu_code size_kind(beam_gpu_batches *b, beam_gpu_cluster_note *c, int *fast,
+                               beam_gpu_error *err)
 {
-    const beam_gpu_cluster_note most = {.users = b->most.users,
-                                        .targets = b->most.targets,
-                                        .users_per_station = b->users_per_station};
-    beam_gpu_plan all_slow;
-    b->fast_bytes = 0;
-    beam_gpu_code code = make_plan(b, &most, &all_slow, err);
-    b->fast_bytes = fast_limit;
-    code = code ? code : make_plan(b, &most, &b->largest, err);
-    if (!code && b->largest.work.slow_bytes == 0) {
-        b->fast_bytes = b->largest.work.fast_bytes;
+    const int most = c->users < b->users_per_station ? c->users : b->users_per_station;
+    beam_gpu_plan plan;
+    beam_gpu_code code = BEAM_GPU_OK;
+    for (int each = most > 0; !code && each <= most; each++) {
+        c->users_per_station = each;
+        code = make_plan(b, c, &plan, err);
+        const size_t slow = code ? 0 : pad((size_t)plan.work.slow_bytes);
+        *fast = !code && plan.work.fast_bytes > *fast ? plan.work.fast_bytes : *fast;
+        b->slow = b->slow || slow > 0;
+        b->slow_bytes = slow > b->slow_bytes ? slow : b->slow_bytes;
     }
-    b->slow_bytes = b->largest.work.slow_bytes == 0 ? 0 : pad((size_t)all_slow.work.slow_bytes);
     if (!code) { /* the solver's steps have other arrays and less fast memory */
-        const size_t steps = pad(beam_gpu_refine_slow_bytes(&b->largest));
+        const size_t steps = pad(beam_gpu_refine_slow_bytes(&plan));
         b->slow_bytes = steps > b->slow_bytes ? steps : b->slow_bytes;
     }
+    return code;
+}
+
+/* What every size needs of a team. Not the largest one most of it: smaller ones may have a basis
+ * that it has not, and arrays that share memory fit together otherwise. So all are tried. */
+static beam_gpu_code size_memory(beam_gpu_batches *b, int fast_limit, beam_gpu_error *err)
+{
+    beam_gpu_cluster_note c = {.users = b->most.users,
+                               .targets = b->most.targets,
+                               .users_per_station = b->users_per_station};
+    int fast = 0;
+    b->fast_bytes = fast_limit;
+    beam_gpu_code code = make_plan(b, &c, &b->largest, err);
+    for (c.users = 0; !code && c.users <= b->most.users; c.users++) {
+        for (c.targets = 1; !code && c.targets <= b->most.targets; c.targets++) {
+            code = size_kind(b, &c, &fast, err);
+        }
+    }
+    b->fast_bytes = b->slow ? fast_limit : fast;
     b->cluster_bytes = pad((size_t)b->largest.cluster.bytes);
     return code;
 }
@@ -307,6 +322,8 @@ beam_gpu_batch_size beam_gpu_batches_pack(beam_gpu_batches *b, int count, int mo
         pack_request(b, plan, r, in + size.in_bytes);
         size.in_bytes += pad((size_t)plan->request.bytes);
         size.out_bytes += pad((size_t)plan->answer.bytes);
+        const int fast = plan->work.slow_bytes > 0 ? b->fast_bytes : plan->work.fast_bytes;
+        size.fast_bytes = fast > size.fast_bytes ? fast : size.fast_bytes;
         size.refine = r->refine > size.refine ? r->refine : size.refine;
         c->busy++;
     }

@@ -34,6 +34,7 @@ typedef struct beam_gpu_batches {
     int perceptron;        /* a beam_gpu_precision, 0 after init; may change between batches */
     int fast_bytes;        /* of a team, for plans of all sizes */
     size_t slow_bytes;     /* */
+    bool slow;             /* has a plan of any size arrays in slow memory? */
     size_t cluster_bytes;  /* of the largest, for all */
     beam_gpu_plan largest; /* */
     beam_gpu_cluster_note *cluster;
@@ -69,6 +70,7 @@ beam_gpu_code beam_gpu_batches_check(const beam_gpu_batches *b, int count,
 /* What is used of a batch's memory. */
 typedef struct beam_gpu_batch_size {
     int count, refine;
+    int fast_bytes; /* fast memory that is enough for a team of it */
     size_t in_bytes, out_bytes;
 } beam_gpu_batch_size;
 /* Requests that were checked into `in`, 16-byte aligned, of in_bytes(count); their clusters are

@@ -100,7 +100,8 @@ beam_gpu_code beam_gpu_create(beam_gpu **out, int device, const beam_gpu_options
         options->clusters_max > BEAM_GPU_CLUSTERS_MAX || options->slots < 1 ||
         options->slots > BEAM_GPU_SLOTS_MAX || options->perceptron < BEAM_GPU_PLAIN ||
         options->perceptron > BEAM_GPU_SPLIT) {
-        return beam_gpu_fail(err, BEAM_GPU_E_INVALID, "device %d of %d, %d clusters, %d slots, perceptron %d", device, count,
+        return beam_gpu_fail(err, BEAM_GPU_E_INVALID,
+                             "device %d of %d, %d clusters, %d slots, perceptron %d", device, count,
                              options->clusters_max, options->slots,
                              static_cast<int>(options->perceptron));
     }
@@ -299,6 +300,27 @@ bool serves(const beam_gpu *g, int users, int targets, int users_per_station)
            (users == m->users && targets == m->targets && users_per_station * m->stations == users);
 }
 
+/* Shapes by the problems that a multiprocessor can hold at once. An mlp has one size. */
+beam_gpu_code choose_shapes(beam_gpu *g, beam_gpu_error *err)
+{
+    const int at_once[] = {2, 3, 4, 8, 12}, own = static_cast<int>(sizeof(beam_gpu_plan)) + 1088;
+    g->shape[0].slow = g->batches.slow;
+    BEAM_CUDA(g, err, beam_gpu_launch_plan(g->batches.fast_bytes, g->device, &g->shape[0]));
+    g->shapes = 1;
+    for (const int problems : at_once) {
+        const int bytes = (g->optin / problems - own) / 16 * 16;
+        if (g->mlp_theta || bytes <= 0 || bytes >= g->shape[g->shapes - 1].fast_bytes) {
+            continue;
+        }
+        BEAM_CUDA(g, err, beam_gpu_launch_plan(bytes, g->device, &g->shape[g->shapes]));
+        g->shapes++;
+    }
+#ifdef BEAM_GPU_REFINE
+    BEAM_CUDA(g, err, beam_gpu_refine_prepare(&g->shape[0]));
+#endif
+    return BEAM_GPU_OK;
+}
+
 beam_gpu_code prepare_sizes(beam_gpu *g, const beam_dims *most, int users_per_station,
                             int max_batch, beam_gpu_error *err)
 {
@@ -316,12 +338,8 @@ beam_gpu_code prepare_sizes(beam_gpu *g, const beam_dims *most, int users_per_st
         return code;
     }
     g->batches.perceptron = g->options.perceptron;
-    g->launch.slow = g->batches.largest.work.slow_bytes > 0;
-    BEAM_CUDA(g, err, beam_gpu_launch_plan(g->batches.fast_bytes, g->device, &g->launch));
-#ifdef BEAM_GPU_REFINE
-    BEAM_CUDA(g, err, beam_gpu_refine_prepare(&g->launch));
-#endif
-    code = beam_gpu_uploads_prepare(g, err);
+    code = choose_shapes(g, err);
+    code = code ? code : beam_gpu_uploads_prepare(g, err);
     if (code) {
         return code;
     }
@@ -477,8 +495,9 @@ beam_gpu_code beam_gpu_info_of(const beam_gpu *self, beam_gpu_info *info, beam_g
     info->compute_minor = self->properties.minor;
     info->shared_bytes = self->batches.fast_bytes;
     info->slow_bytes = static_cast<int>(self->batches.slow_bytes);
-    info->problems_per_multiprocessor = self->launch.blocks_per_multiprocessor * self->launch.teams;
-    info->lanes = self->launch.lanes;
+    info->problems_per_multiprocessor =
+        self->shape[0].blocks_per_multiprocessor * self->shape[0].teams;
+    info->lanes = self->shape[0].lanes;
     info->request_bytes = self->batches.largest.request.bytes;
     info->answer_bytes = self->batches.largest.answer.bytes;
     info->cluster_bytes = self->batches.largest.cluster.bytes;

@@ -6,7 +6,7 @@
 #include "beam/gpu.h"
 #include "kernels.h"
 
-enum { BEAM_GPU_BUCKETS_MAX = 24, BEAM_GPU_VARIANTS = 4 };
+enum { BEAM_GPU_BUCKETS_MAX = 24, BEAM_GPU_VARIANTS = 4, BEAM_GPU_SHAPES_MAX = 6 };
 
 /* A batch's work for one bucket, ready to launch. Its copies are set to the bytes used, in coarse
  * steps, so that few launches change them. */
@@ -24,7 +24,7 @@ struct beam_gpu_slot {
     unsigned char *in_host, *out_host; /* pinned */
     unsigned char *in, *out, *slow;
     beam_gpu_batch_memory memory;
-    beam_gpu_graph graph[BEAM_GPU_VARIANTS][BEAM_GPU_BUCKETS_MAX];
+    beam_gpu_graph graph[BEAM_GPU_SHAPES_MAX][BEAM_GPU_VARIANTS][BEAM_GPU_BUCKETS_MAX];
     int count; /* requests in flight, 0: free */
     int model;
     unsigned long long clusters_seen; /* of uploads.made */
@@ -58,7 +58,10 @@ struct beam_gpu {
     /* problems */
     bool prepared;
     beam_gpu_batches batches;
-    beam_gpu_launch launch;
+    /* How batches are spread: the first shape is for all sizes, those after it have ever less
+     * memory and ever more problems at once, for batches whose problems are all small enough. */
+    beam_gpu_launch shape[BEAM_GPU_SHAPES_MAX];
+    int shapes;
     int buckets;
     unsigned char *clusters;
     beam_gpu_uploads uploads;

@@ -1,6 +1,7 @@
 /* The kernel: a team per problem, everything of it in shared memory, all stages fused. Teams go on
  * to the next problem until the batch is done. */
 #include "kernels.h"
+#include "launch.h"
 
 #include "device/device.cuh"
 #include "device/answers.cuh"
@@ -70,8 +71,7 @@ cudaError_t beam_gpu_launch_plan(int fast_bytes, int device, beam_gpu_launch *la
                         : 1;
     launch->shared_bytes = launch->teams * fast_bytes;
     const kernel k = kernel_of(*launch);
-    error =
-        cudaFuncSetAttribute(k, cudaFuncAttributeMaxDynamicSharedMemorySize, launch->shared_bytes);
+    error = beam_gpu_allow_shared(k, launch->shared_bytes);
     if (error == cudaSuccess) {
         error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
             &launch->blocks_per_multiprocessor, k, launch->lanes * launch->teams,

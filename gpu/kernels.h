@@ -21,8 +21,8 @@ struct beam_gpu_launch {
 
 /* Bytes of shared memory that a problem may have: plan_make's fast_limit. */
 int beam_gpu_fast_limit(int shared_optin_bytes);
-/* Decides teams and blocks for problems of fast_bytes each, and raises the kernels' limits of
- * shared memory. */
+/* Decides teams and blocks for problems of fast_bytes each, and raises the kernel's limit of shared
+ * memory. */
 cudaError_t beam_gpu_launch_plan(int fast_bytes, int device, beam_gpu_launch *launch);
 /* At most `most` problems; how many there are the head says on the device. Nothing is allocated:
  * may be captured. */

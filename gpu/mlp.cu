@@ -404,8 +404,7 @@ cudaError_t beam_gpu_launch_mlp(beam_gpu_mlp *mlp, int slot, int set, const beam
                                 const beam_gpu_batch_memory *memory, int most, cudaStream_t stream)
 {
     const layer_memory &s = mlp->slot[slot];
-    BEAM_GPU_TRY(cudaFuncSetAttribute(
-        begin_of(*launch), cudaFuncAttributeMaxDynamicSharedMemorySize, launch->shared_bytes));
+    BEAM_GPU_TRY(beam_gpu_allow_shared(begin_of(*launch), launch->shared_bytes));
     BEAM_GPU_TRY(use(mlp, s, stream));
     for (int first = 0; first < most; first += mlp->columns) {
         const int left = most - first, columns = left < mlp->columns ? left : mlp->columns;

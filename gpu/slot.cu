@@ -44,22 +44,33 @@ size_t copied(size_t used, size_t most)
     return bytes < most ? bytes : most;
 }
 
-cudaError_t launch_kernels(beam_gpu *g, int index, int variant, int most)
+/* The smallest shape that is enough. */
+int shape_of(const beam_gpu *g, int fast_bytes)
+{
+    int shape = g->shapes - 1;
+    while (shape > 0 && g->shape[shape].fast_bytes < fast_bytes) {
+        shape--;
+    }
+    return shape;
+}
+
+/* Refinement needs slow memory, which there is for the teams of the first shape. */
+cudaError_t launch_kernels(beam_gpu *g, int index, int shape, int variant, int most)
 {
     beam_gpu_slot *s = &g->slots[index];
     cudaError_t error = cudaSuccess;
 #ifdef BEAM_GPU_MLP
     if (g->mlp) {
-        error = beam_gpu_launch_mlp(g->mlp, index, variant / 2, &g->launch, &s->memory, most,
+        error = beam_gpu_launch_mlp(g->mlp, index, variant / 2, &g->shape[0], &s->memory, most,
                                     s->stream);
     }
 #endif
     if (error == cudaSuccess) {
-        error = beam_gpu_launch_answers(&g->launch, &s->memory, most, s->stream);
+        error = beam_gpu_launch_answers(&g->shape[shape], &s->memory, most, s->stream);
     }
 #ifdef BEAM_GPU_REFINE
     if (error == cudaSuccess && variant % 2 == 1) {
-        error = beam_gpu_launch_refine(&g->launch, &s->memory, most, s->stream);
+        error = beam_gpu_launch_refine(&g->shape[0], &s->memory, most, s->stream);
     }
 #endif
     (void)variant;
@@ -93,17 +104,18 @@ cudaError_t find_copies(const beam_gpu_slot *s, beam_gpu_graph *graph)
     return error;
 }
 
-beam_gpu_code capture(beam_gpu *g, int index, int variant, int bucket, beam_gpu_error *err)
+beam_gpu_code capture(beam_gpu *g, int index, int shape, int variant, int bucket,
+                      beam_gpu_error *err)
 {
     beam_gpu_slot *s = &g->slots[index];
-    beam_gpu_graph *graph = &s->graph[variant][bucket];
+    beam_gpu_graph *graph = &s->graph[shape][variant][bucket];
     const int most = most_of(g, bucket);
     graph->in_bytes = beam_gpu_batches_in_bytes(&g->batches, most);
     graph->out_bytes = beam_gpu_batches_out_bytes(&g->batches, most);
     BEAM_CUDA(g, err, cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal));
     const cudaError_t in =
         cudaMemcpyAsync(s->in, s->in_host, graph->in_bytes, cudaMemcpyHostToDevice, s->stream);
-    const cudaError_t run = launch_kernels(g, index, variant, most);
+    const cudaError_t run = launch_kernels(g, index, shape, variant, most);
     const cudaError_t out =
         cudaMemcpyAsync(s->out_host, s->out, graph->out_bytes, cudaMemcpyDeviceToHost, s->stream);
     const cudaError_t end = cudaStreamEndCapture(s->stream, &graph->graph);
@@ -118,26 +130,14 @@ beam_gpu_code capture(beam_gpu *g, int index, int variant, int bucket, beam_gpu_
     return BEAM_GPU_OK;
 }
 
-/* Every kernel and copy once, with no requests: nothing is loaded later. */
-beam_gpu_code warm_up(beam_gpu *g, beam_gpu_slot *s, beam_gpu_error *err)
-{
-    for (int variant = 0; variant < variants_of(g); variant++) {
-        for (int bucket = 0; bucket < g->buckets; bucket++) {
-            BEAM_CUDA(g, err, cudaGraphLaunch(s->graph[variant][bucket].run, s->stream));
-        }
-    }
-    BEAM_CUDA(g, err, cudaStreamSynchronize(s->stream));
-    return BEAM_GPU_OK;
-}
-
 beam_gpu_code allocate(beam_gpu *g, int index, beam_gpu_error *err)
 {
     beam_gpu_slot *s = &g->slots[index];
     const beam_gpu_batches *b = &g->batches;
     const size_t in = beam_gpu_batches_in_bytes(b, b->max_batch),
                  out = beam_gpu_batches_out_bytes(b, b->max_batch),
-                 teams = static_cast<size_t>(g->launch.blocks_max) *
-                         static_cast<size_t>(g->launch.teams);
+                 teams = static_cast<size_t>(g->shape[0].blocks_max) *
+                         static_cast<size_t>(g->shape[0].teams);
     const unsigned flags = g->options.spin ? cudaEventDefault : cudaEventBlockingSync;
     BEAM_CUDA(g, err, cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking));
     BEAM_CUDA(g, err, cudaEventCreate(&s->begin));
@@ -210,22 +210,35 @@ cudaError_t wait_for_uploads(beam_gpu *g, beam_gpu_slot *s)
 
 } // namespace
 
+/* Every graph is run once, with no requests: nothing is loaded later. */
 beam_gpu_code beam_gpu_slot_prepare(beam_gpu *g, int index, beam_gpu_error *err)
 {
+    beam_gpu_slot *s = &g->slots[index];
     beam_gpu_code code = allocate(g, index, err);
-    for (int variant = 0; !code && variant < variants_of(g); variant++) {
-        for (int bucket = 0; !code && bucket < g->buckets; bucket++) {
-            code = capture(g, index, variant, bucket, err);
+    for (int shape = 0; shape < g->shapes; shape++) {
+        for (int variant = 0; variant < variants_of(g); variant++) {
+            for (int bucket = 0; !code && bucket < g->buckets; bucket++) {
+                code = capture(g, index, shape, variant, bucket, err);
+                if (!code) {
+                    BEAM_CUDA(g, err,
+                              cudaGraphLaunch(s->graph[shape][variant][bucket].run, s->stream));
+                }
+            }
         }
     }
-    return code ? code : warm_up(g, &g->slots[index], err);
+    if (!code) {
+        BEAM_CUDA(g, err, cudaStreamSynchronize(s->stream));
+    }
+    return code;
 }
 
 beam_gpu_code beam_gpu_slot_start(beam_gpu *g, beam_gpu_slot *s, const beam_gpu_batch_size *size,
                                   beam_gpu_error *err)
 {
     const int bucket = bucket_of(size->count), most = most_of(g, bucket);
-    beam_gpu_graph *graph = &s->graph[variant_of(g, size->refine > 0, g->model)][bucket];
+    const int shape = shape_of(g, size->fast_bytes),
+              variant = variant_of(g, size->refine > 0, g->model);
+    beam_gpu_graph *graph = &s->graph[shape][variant][bucket];
     const size_t in = copied(size->in_bytes, beam_gpu_batches_in_bytes(&g->batches, most)),
                  out = copied(size->out_bytes, beam_gpu_batches_out_bytes(&g->batches, most));
     BEAM_CUDA(g, err, fit_copies(s, graph, in, out));
@@ -242,15 +255,22 @@ beam_gpu_code beam_gpu_slot_start(beam_gpu *g, beam_gpu_slot *s, const beam_gpu_
     return BEAM_GPU_OK;
 }
 
+static void free_graph(beam_gpu_graph *graph)
+{
+    if (graph->run) {
+        (void)cudaGraphExecDestroy(graph->run);
+    }
+    if (graph->graph) {
+        (void)cudaGraphDestroy(graph->graph);
+    }
+}
+
 void beam_gpu_slot_free(beam_gpu_slot *s)
 {
-    for (auto &variant : s->graph) {
-        for (beam_gpu_graph &graph : variant) {
-            if (graph.run) {
-                (void)cudaGraphExecDestroy(graph.run);
-            }
-            if (graph.graph) {
-                (void)cudaGraphDestroy(graph.graph);
+    for (auto &shape : s->graph) {
+        for (auto &variant : shape) {
+            for (beam_gpu_graph &graph : variant) {
+                free_graph(&graph);
             }
         }
     }

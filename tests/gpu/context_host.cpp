@@ -23,6 +23,10 @@ void answer(const beam_gpu_launch &launch, const beam_gpu_batch_memory &memory, 
     beam_gpu_plan plan;
     std::vector<double> fast(static_cast<size_t>(launch.fast_bytes) / sizeof(double) + 1);
     test_runtime.kernels += count > 0;
+    if (count > 0) {
+        const int kilobytes = launch.fast_bytes >> 10;
+        test_runtime.fast_seen |= 1u << (kilobytes < 31 ? kilobytes : 31);
+    }
     if (count > most) {
         std::strcpy(test_runtime.misuse, "more problems than the graph is for");
         return;

@@ -287,6 +287,7 @@ static void many_in_flight(void **state)
     const beam_gpu_options options = {.clusters_max = CLUSTERS, .slots = SLOTS};
     for (unsigned seed = 1; seed <= 4; seed++) {
         test_runtime_reset(seed);
+        test_runtime.shared_bytes = 64 << 10;
         traffic t = {.f = *state, .random = test_random_new(seed)};
         t.gpu = new_gpu(t.f, &options, BATCH);
         memset(t.scene_of, 0xff, sizeof t.scene_of);
@@ -313,6 +314,8 @@ static void many_in_flight(void **state)
         assert_true(t.sets > 30 && t.refused_sets > 10 && t.batches > 50 &&
                     t.refused_batches > 10 && t.not_done > 10 && t.swaps > 10);
         assert_true(test_runtime.refinements > 10 && test_runtime.copies_changed > 0);
+        /* more than one shape was used */
+        assert_true((test_runtime.fast_seen & (test_runtime.fast_seen - 1)) != 0);
         end_gpu(t.gpu); /* with batches in flight */
     }
 }
@@ -530,7 +533,8 @@ static void refused_calls(void **state)
 {
     const fixture *f = *state;
     const beam_gpu_options options = {.clusters_max = 1, .slots = 1};
-    const beam_gpu_options none = {.clusters_max = 0, .slots = 1}, five = {1, 5, 0, 0};
+    const beam_gpu_options none = {.clusters_max = 0, .slots = 1},
+                           five = {.clusters_max = 1, .slots = 5};
     beam_gpu_error err = {0};
     beam_gpu *gpu = NULL;
     beam_gpu_request r = f->request[1];

@@ -92,9 +92,9 @@ inline cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, int)
     std::memcpy(to, from, bytes);
     return cudaSuccess;
 }
-template <typename Kernel> cudaError_t cudaFuncSetAttribute(Kernel *, int, int bytes)
+template <typename Kernel> cudaError_t beam_gpu_allow_shared(Kernel *, int shared_bytes)
 {
-    test_cuda_shared_bytes = bytes;
+    test_cuda_shared_bytes = shared_bytes;
     return cudaSuccess;
 }
 template <typename Kernel> cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *, Kernel *)

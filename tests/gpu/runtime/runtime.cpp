@@ -182,6 +182,7 @@ void test_runtime_reset(unsigned seed)
     test_runtime = {};
     test_runtime.devices = 1;
     test_runtime.memory_bytes = static_cast<size_t>(1) << 32;
+    test_runtime.shared_bytes = 232448;
     test_runtime.lost_after = -1;
     test_runtime.mlp_set = -1;
     random_state = seed;
@@ -248,7 +249,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int)
 {
-    *value = attribute == cudaDevAttrClockRate ? 1000 : 232448;
+    *value = attribute == cudaDevAttrClockRate ? 1000 : test_runtime.shared_bytes;
     return state();
 }
 

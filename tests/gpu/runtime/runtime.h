@@ -19,6 +19,8 @@ typedef struct test_runtime_state {
     int kernels;         /* that did work */
     int refinements;     /* of them */
     int mlp_set;         /* weights that the last network's kernel used; -1: none */
+    int shared_bytes;    /* of the device for a block */
+    unsigned fast_seen;  /* bits: 1 << kilobytes of fast memory that teams were given, up to 31 */
     bool mlp_fails;      /* its create says that there is no cuBLAS */
     long lost_after;     /* works until the device is lost; < 0: never */
     bool stuck;          /* nothing is done any more */
