@@ -114,6 +114,7 @@ static void free_problems(mixture *m)
 static void add(mixture *m, test_random *random, beam_scene *scene, const beam_model *model)
 {
     const int i = m->count++;
+    const bool small = scene->dims.stations * scene->dims.antennas <= 32; /* sanitizers take long */
     m->alone[i] = test_gpu_case_new(scene, NULL, model, EVERYTHING_FAST);
     m->warm[i] = test_random_int(random, 0, 2) == 0
                      ? test_random_design(random, scene, m->alone[i]->plan.s.r)
@@ -124,7 +125,7 @@ static void add(mixture *m, test_random *random, beam_scene *scene, const beam_m
                                        .tradeoff = test_random_uniform(random),
                                        .warm = m->warm[i],
                                        .layers = test_random_int(random, 0, LAYERS),
-                                       .refine = 4 * test_random_int(random, 0, 1)};
+                                       .refine = small ? 4 * test_random_int(random, 0, 1) : 0};
 }
 
 static void work_team(const beam_team *t, void *arg)
