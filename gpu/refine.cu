@@ -2,6 +2,7 @@
  * them, on the teams, blocks and slow memory of the answers' kernel. What its plan takes near, it
  * takes from the team's fast memory. */
 #include "kernels.h"
+#include "launch.h"
 
 #include "device/device.cuh"
 #include "device/refine.cuh"
@@ -51,8 +52,7 @@ int fast_bytes_of(const beam_gpu_launch &launch)
 
 cudaError_t beam_gpu_refine_prepare(const beam_gpu_launch *launch)
 {
-    return cudaFuncSetAttribute(kernel_of(*launch), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                launch->teams * fast_bytes_of(*launch));
+    return beam_gpu_allow_shared(kernel_of(*launch), launch->teams * fast_bytes_of(*launch));
 }
 
 cudaError_t beam_gpu_launch_refine(const beam_gpu_launch *launch,
