@@ -102,7 +102,6 @@ beam_gpu_code beamg_cuda_room_model(beamg_cuda_room *self, const beam_model *mod
 /* Is scene `scene` of a size for this room? */
 bool beamg_cuda_room_fits(const beamg_cuda_room *self, const beamg_request *request,
                           uint32_t scene);
-bool beamg_cuda_room_idle(const beamg_cuda_room *self);
 
 /* Starts a part of the problems of `job` from *next on whose entry in `room` is `index`; *next: the
  * first that was not seen. BEAM_GPU_E_BUSY: no place now, collect first. Others: of the device. */

@@ -126,16 +126,6 @@ bool beamg_cuda_room_fits(const beamg_cuda_room *self, const beamg_request *requ
     return true;
 }
 
-bool beamg_cuda_room_idle(const beamg_cuda_room *self)
-{
-    for (int i = 0; i < BEAMG_PARTS; i++) {
-        if (self->part[i].job) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* --- Submitting --- */
 
 /* Without beams. */
