@@ -73,11 +73,13 @@ bool beamd_pools_start(beamd_service *self, char *why, size_t size)
 }
 
 /* Jobs under way work in the core's memory: they are told to end, waited for and taken back. One
- * that does not end keeps that memory, so nothing of it may be freed: the process ends here.
- * Sockets are closed by now, and the kernel releases the lock. */
+ * that does not end keeps that memory, so nothing of it may be freed: the process ends here, after
+ * the last word on the state, unless that is what the thread is stuck in. Sockets are closed by
+ * now, and the kernel releases the lock. */
 void beamd_pools_stop(beamd_service *self)
 {
     const beamd_event abandon = {.kind = BEAMD_EVENT_ABANDON};
+    bool stuck = false, writer_stuck = false;
     if (self->core) {
         beamd_service_step(self, &abandon);
     }
@@ -88,9 +90,16 @@ void beamd_pools_stop(beamd_service *self)
         }
         if (beamd_pool_join(self->pool[crew], JOIN_MS) > 0) {
             BEAMD_LOG(BEAMD_LOG_ERR, "event=thread_stuck crew=%d limit_ms=%d", crew, JOIN_MS);
-            _exit(EXIT_FAILURE);
+            stuck = true;
+            writer_stuck |= crew == BEAMD_CREW_READ;
         }
         reap(self, self->pool[crew]);
+    }
+    if (stuck) {
+        if (!writer_stuck) {
+            beamd_service_state_stop(self);
+        }
+        _exit(EXIT_FAILURE);
     }
     for (int crew = 0; crew < BEAMD_CREWS; crew++) {
         beamd_pool_destroy(&self->pool[crew]);

@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -356,6 +359,64 @@ static void an_ordinary_end_writes_the_last_word(void **state)
     assert_int_equal(test_daemon_stop(&d), 0);
 }
 
+/* The thread of this name, or 0. */
+static pid_t thread_named(pid_t process, const char *name)
+{
+    char path[300], text[32] = "";
+    pid_t found = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)process);
+    DIR *tasks = opendir(path);
+    assert_non_null(tasks);
+    for (struct dirent *entry = readdir(tasks); entry && !found; entry = readdir(tasks)) {
+        snprintf(path, sizeof path, "/proc/%d/task/%s/comm", (int)process, entry->d_name);
+        FILE *f = fopen(path, "r");
+        if (f && fgets(text, sizeof text, f) && strncmp(text, name, strlen(name)) == 0) {
+            found = (pid_t)atol(entry->d_name);
+        }
+        if (f) {
+            fclose(f);
+        }
+    }
+    closedir(tasks);
+    return found;
+}
+
+static void a_stuck_thread_does_not_cost_the_last_word(void **state)
+{
+    (void)state;
+    static const char *const slowly[] = {"state_ms = 3600000", NULL};
+    beamc_error err;
+    test_daemon d;
+    int status;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    test_daemon_start(&d, slowly, 0);
+    beamc_client *client = test_client(&d);
+    test_set_up(client, "one", scene, 0.25);
+    (void)test_solve(client, "one", scene);
+    poll(NULL, 0, 200); /* written once, and not again for an hour */
+    assert_int_equal(beamc_preference_set(client, "one", 0.75, 5000, NULL, &err), BEAMC_OK);
+    (void)test_solve(client, "one", scene);
+    beamc_close(&client);
+    const pid_t thread = thread_named(d.pid, "solve-0");
+    assert_true(thread > 0);
+    if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) < 0) { /* forbidden to some containers */
+        assert_int_equal(errno, EPERM);
+        print_message("no permission to trace: left out\n");
+    } else {
+        assert_int_equal(ptrace(PTRACE_INTERRUPT, thread, NULL, NULL), 0);
+        assert_int_equal(waitpid(thread, &status, __WALL), thread); /* it stands */
+        kill(d.pid, SIGTERM);
+        /* the process is gone when its tracer has taken note of the thread's end */
+        assert_int_equal(waitpid(thread, &status, __WALL), thread);
+        assert_int_equal(waitpid(d.pid, &status, 0), d.pid);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        (void)restart(&d, NULL);
+        assert_true(first_is_warm(&d, "one", scene, 0.75));
+    }
+    test_scene_free(scene);
+    assert_int_equal(test_daemon_stop(&d), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +425,7 @@ int main(void)
         cmocka_unit_test(who_joins_after_a_restart_is_told_to_send_all),
         cmocka_unit_test(what_the_manager_kept_is_enough),
         cmocka_unit_test(an_ordinary_end_writes_the_last_word),
+        cmocka_unit_test(a_stuck_thread_does_not_cost_the_last_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
