@@ -208,6 +208,13 @@ static sim_record *match(sim *s, unsigned agent, unsigned epoch, unsigned type,
     return !r && type == BEAM_WIRE_ERROR ? find_unreadable(s, agent, epoch) : r;
 }
 
+/* 1: the active one is a solve that nobody asked for. */
+static unsigned nobodys(const sim *s, const sim_agent *a)
+{
+    const beamd_cluster *c = beamd_core_find(s->core, a->id);
+    return c && c->active.present && c->active.identity_bytes == 0;
+}
+
 static bool scrambled(const sim *s)
 {
     return s->scenario->network.reordered > 0 || s->scenario->network.repeated > 0;
@@ -244,7 +251,7 @@ static void judge_error(sim *s, const sim_agent *a, const sim_record *r, const B
         break;
     case BEAMD__ERROR_CODE__ERROR_BUSY: /* the queue is full, or there is nothing by the end */
         right = !is_csi(r->type) || s->now_ns > r->deadline_ns ||
-                waiting_of(s, a->index) > BEAMD_PENDING_MAX;
+                waiting_of(s, a->index) + nobodys(s, a) > BEAMD_PENDING_MAX;
         s->judge.seen |= SEEN_BUSY;
         break;
     case BEAMD__ERROR_CODE__ERROR_LIMIT:
@@ -481,9 +488,24 @@ bool sim_judge_publish(void *arg, const void *topic, size_t topic_bytes, const u
 
 /* --- Jobs --- */
 
+/* A task is with one batch at a time. */
+static void judge_owners(sim *s, const beamd_batch *batch)
+{
+    for (unsigned k = 0; k < s->core->away_count; k++) {
+        const beamd_batch *other = s->core->away[k];
+        for (unsigned i = 0; i < other->tasks * batch->tasks; i++) {
+            if (other->task[i / batch->tasks] == batch->task[i % batch->tasks]) {
+                sim_fail(s, "a task is in two batches");
+            }
+        }
+    }
+}
+
 void sim_judge_submit(sim *s, const beamd_batch *batch)
 {
     const beamd_backend_health *h = &s->core->backend[batch->backend];
+    const unsigned most =
+        (unsigned)(batch->crew == BEAMD_CREW_GPU ? s->config.gpu_batch_max : s->config.batch_max);
     const bool last = batch->backend == BEAMD__BACKEND__BACKEND_CHECK; /* nothing is below it */
     const bool due = h->health == BEAMD_HEALTH_FAILING && s->core->now_ns >= h->retry_at_ns;
     if (!last && h->health != BEAMD_HEALTH_GOOD && !due) {
@@ -493,9 +515,13 @@ void sim_judge_submit(sim *s, const beamd_batch *batch)
     if (batch->tasks == 0 || batch->problems == 0) {
         sim_fail(s, "an empty batch");
     }
-    if (batch->tasks > 1 && batch->problems > (unsigned)s->config.batch_max) {
-        sim_fail(s, "%u problems in a batch of at most %lld", batch->problems, s->config.batch_max);
+    if (batch->tasks > 1 && batch->problems > most) {
+        sim_fail(s, "%u problems in a batch of at most %u", batch->problems, most);
     }
+    if ((batch->crew == BEAMD_CREW_GPU) != (batch->backend == BEAMD__BACKEND__BACKEND_GPU)) {
+        sim_fail(s, "crew %d has a batch of backend %d", batch->crew, (int)batch->backend);
+    }
+    judge_owners(s, batch);
     s->judge.seen |= batch->tasks > 1 ? SEEN_BATCH : 0;
     s->judge.seen |= batch->crew == BEAMD_CREW_RESCUE ? SEEN_RESCUE : 0;
     s->judge.seen |= batch->backend == BEAMD__BACKEND__BACKEND_SOLVER ? SEEN_SOLVER : 0;
@@ -553,7 +579,7 @@ static void judge_task(sim *s, const beamd_task *task)
 
 void sim_judge_job(sim *s, const beamd_job *job)
 {
-    if (job->run == beamd_batch_run) {
+    if (job->run == beamd_batch_run || job->run == beamd_gpu_take_run) {
         const beamd_batch *batch = (const beamd_batch *)job;
         for (unsigned k = 0; k < batch->tasks; k++) {
             judge_task(s, batch->task[k]);

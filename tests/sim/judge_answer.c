@@ -171,6 +171,10 @@ static void judge_solution(sim *s, const sim_agent *a, const sim_record *r,
     judge_power(s, a, x);
     judge_csi(s, a, x);
     judge_service(s, a, r, x, name);
+    if (x->backend == BEAMD__BACKEND__BACKEND_GPU) {
+        s->judge.counts.gpu_problems++;
+        s->judge.seen |= SEEN_GPU;
+    }
     s->judge.counts.problems++;
     s->judge.counts.service[(unsigned)x->service % BEAMD_SERVICES]++;
 }
@@ -226,6 +230,21 @@ static void judge_recovery(sim *s, const sim_agent *a, const sim_record *r, Beam
                  1e-9 * (double)(r->received_ns - s->stress_ended_ns),
                  (unsigned long long)r->sequence, (int)service, late ? ", late" : "");
     }
+}
+
+/* What a GPU has lost costs no deadline. */
+static void judge_saved(sim *s, const sim_agent *a, const sim_record *r, Beamd__Service service,
+                        bool late)
+{
+    if (!r->in_time) {
+        return;
+    }
+    if (late || service == BEAMD__SERVICE__SERVICE_HELD) {
+        sim_fail(s, "%s: a GPU lost request %llu in time, and it gets service %d%s", a->id,
+                 (unsigned long long)r->sequence, (int)service, late ? ", late" : "");
+    }
+    s->judge.counts.gpu_saved++;
+    s->judge.seen |= SEEN_GPU_SAVED;
 }
 
 /* Every subband that was asked for and every preference once, unless there is nothing to say. */
@@ -287,6 +306,7 @@ void sim_judge_answer(sim *s, sim_agent *a, const sim_record *r, unsigned type,
     judge_time(s, a, r, late);
     judge_latency(s, a, r, is_set ? set->latency : one->latency);
     judge_recovery(s, a, r, service, late);
+    judge_saved(s, a, r, service, late);
     if (is_set) {
         judge_completeness(s, a, r, set);
         s->judge.seen |= SEEN_SET;

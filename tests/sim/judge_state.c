@@ -47,9 +47,10 @@ static void judge_queues(sim *s)
         sim_fail(s, "%u clusters open of %u, %u batches away, %u lost", core->open_count,
                  core->count, core->away_count, core->lost_count);
     }
-    if (core->jobs[BEAMD_CREW_SOLVE] + core->jobs[BEAMD_CREW_RESCUE] != core->away_count) {
-        sim_fail(s, "%u and %u jobs, %u batches away", core->jobs[BEAMD_CREW_SOLVE],
-                 core->jobs[BEAMD_CREW_RESCUE], core->away_count);
+    if (core->jobs[BEAMD_CREW_SOLVE] + core->jobs[BEAMD_CREW_RESCUE] + core->jobs[BEAMD_CREW_GPU] !=
+        core->away_count) {
+        sim_fail(s, "%u, %u and %u jobs, %u batches away", core->jobs[BEAMD_CREW_SOLVE],
+                 core->jobs[BEAMD_CREW_RESCUE], core->jobs[BEAMD_CREW_GPU], core->away_count);
     }
     if (beamd_core_jobs(core) != sim_jobs_away(s)) {
         sim_fail(s, "the core counts %u jobs, %u are away", beamd_core_jobs(core),
@@ -123,6 +124,7 @@ void sim_judge_end(sim *s)
     if (s->scenario->end == SIM_END_CLEAN && beamd_core_clusters(s->core) != 0) {
         sim_fail(s, "%u clusters are still there", beamd_core_clusters(s->core));
     }
+    sim_gpu_end(s);
     const unsigned missing = s->whole ? s->scenario->must_see & ~j->seen : 0;
     if (missing) {
         sim_fail(s, "the scenario has not shown what it is for: %x of %x", missing,

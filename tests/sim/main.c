@@ -59,6 +59,22 @@ static double wall_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static void print_gpu(const sim_counts *n)
+{
+    printf("  %llu batches to GPUs, %llu answers; %llu requests in time after a loss, %llu answers "
+           "too late, %llu refused; lost:",
+           (unsigned long long)n->gpu_batches, (unsigned long long)n->gpu_problems,
+           (unsigned long long)n->gpu_saved, (unsigned long long)n->gpu_late,
+           (unsigned long long)n->gpu_gone);
+    for (int k = 0; k < BEAMD_GPU_LOSSES; k++) {
+        if (n->gpu_lost[k] + n->gpu_ended[k] > 0) {
+            printf(" %s %llu (%llu workers)", beamd_gpu_loss_text((beamd_gpu_loss)k),
+                   (unsigned long long)n->gpu_lost[k], (unsigned long long)n->gpu_ended[k]);
+        }
+    }
+    printf("\n");
+}
+
 static void print(const sim_scenario *c, const sim_outcome *o, double took_s)
 {
     const sim_counts *n = &o->counts;
@@ -74,6 +90,9 @@ static void print(const sim_scenario *c, const sim_outcome *o, double took_s)
            (unsigned long long)n->code[BEAMD__ERROR_CODE__ERROR_BUSY],
            (unsigned long long)n->unsolicited, took_s, (unsigned long long)misses,
            (unsigned long long)o->hash);
+    if (c->gpu.devices > 0) {
+        print_gpu(n);
+    }
     fflush(stdout);
 }
 
@@ -103,7 +122,11 @@ static const sim_scenario *scenario_at(unsigned k)
         return &sim_scenarios_load[k];
     }
     k -= sim_scenarios_load_count;
-    return k < sim_scenarios_fault_count ? &sim_scenarios_fault[k] : NULL;
+    if (k < sim_scenarios_fault_count) {
+        return &sim_scenarios_fault[k];
+    }
+    k -= sim_scenarios_fault_count;
+    return k < sim_scenarios_gpu_count ? &sim_scenarios_gpu[k] : NULL;
 }
 
 int main(int argc, char **argv)

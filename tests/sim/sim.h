@@ -20,6 +20,7 @@ enum {
     SIM_JOBS_MAX = 96,
     SIM_FRAME_BYTES = 1 << 18,
     SIM_TRACE = 30,
+    SIM_GPUS_MAX = 3,
     SIM_VARIANTS = 3, /* of the channels of one kind of cluster */
     SIM_PHASES = 4,   /* subband b has the channels of phase b % SIM_PHASES */
     SIM_PLACES = 2    /* of the targets */
@@ -67,7 +68,9 @@ typedef enum sim_event_kind {
     SIM_PHASE = 4,   /* stress begins or ends */
     SIM_LOOP = 5,    /* the loop itself is held up */
     SIM_SUBSCRIBE = 6,
-    SIM_DRAIN = 7
+    SIM_DRAIN = 7,
+    SIM_GPU = 8,     /* a worker's answer, deadline or start is due */
+    SIM_GPU_ENDS = 9 /* one of them ends */
 } sim_event_kind;
 
 typedef struct sim_parcel {
@@ -134,8 +137,15 @@ enum {
     SEEN_BATCH = 1 << 21,     /* of two clusters or more */
     SEEN_REPLACED = 1 << 22,  /* a backend's design by the classical one */
     SEEN_RECOVERED = 1 << 23, /* a backend became good again */
-    SEEN_LIMIT = 1 << 24
+    SEEN_LIMIT = 1 << 24,
+    SEEN_GPU = 1 << 25,          /* beams of a GPU */
+    SEEN_GPU_DEADLINE = 1 << 26, /* a batch that was not waited for */
+    SEEN_GPU_DEAD = 1 << 27,     /* a worker that ended */
+    SEEN_GPU_SAVED = 1 << 28,    /* a request that the CPU answered in time after a loss */
+    SEEN_GPU_DISTRUST = 1 << 29,
+    SEEN_GPU_WIDE = 1 << 30 /* several tasks of a cluster in one batch */
 };
+#define SEEN_GPU_ORPHAN (1u << 31) /* a cluster went while a worker had its batch */
 
 typedef struct sim_service { /* of one problem at full effort; others in proportion */
     double full_us, sigma;
@@ -147,6 +157,22 @@ typedef struct sim_spoilt { /* shares of problems */
     double nan, over, worse, users, fails;
     bool network_only; /* the solver and the check are sound */
 } sim_spoilt;
+
+typedef struct sim_gpu_plan {
+    unsigned devices; /* 0: none */
+    double batch_us, each_us, sigma;
+    size_t slot_bytes;
+    /* shares of batches */
+    double slow_share, slow_ms; /* mean of an exponential */
+    double hang_share, refused, unpacked, wrong;
+    double worse, unanswered; /* of problems */
+    double gone;              /* of claims and submits: the worker has just ended */
+    double ends_every_s;      /* one of the workers, in the mean; 0: none does by itself */
+    double restart_s;         /* mean */
+    bool none_in_stress;
+    bool
+        cpu_in_time; /* what is lost the CPU does in time, if it has a thread and the time for it */
+} sim_gpu_plan;
 
 typedef struct sim_churn { /* shares of a controller's turns */
     double join, leave, targets, preference, named, again, away;
@@ -180,6 +206,7 @@ typedef struct sim_scenario {
     uint32_t deadline_us;
     const char *config; /* over the defaults, after "workers = 2" */
     sim_service service;
+    sim_gpu_plan gpu;
     sim_spoilt spoilt;
     sim_churn churn;
     sim_network network;
@@ -193,8 +220,8 @@ typedef struct sim_scenario {
     unsigned must_see;
 } sim_scenario;
 
-extern const sim_scenario sim_scenarios_load[], sim_scenarios_fault[];
-extern const unsigned sim_scenarios_load_count, sim_scenarios_fault_count;
+extern const sim_scenario sim_scenarios_load[], sim_scenarios_fault[], sim_scenarios_gpu[];
+extern const unsigned sim_scenarios_load_count, sim_scenarios_fault_count, sim_scenarios_gpu_count;
 
 /* --- controller.c --- */
 typedef struct sim_mirror { /* what the daemon must know of a cluster, from its replies alone */
@@ -232,6 +259,7 @@ typedef struct sim_agent {
     unsigned burst_left;
     uint64_t turn; /* counts; an event for another one is void */
     bool peer_gone;
+    uint64_t gpu_lost_for; /* ticket */
     sim_mirror mirror;
 } sim_agent;
 
@@ -296,6 +324,50 @@ unsigned sim_jobs_away(const sim *s);
 /* Also those that would never come back. */
 void sim_jobs_return_all(sim *s);
 
+/* Of all that a batch is given; the core may not touch it while it is under way. */
+uint64_t sim_given_hash(const beamd_batch *batch);
+
+/* --- gpu.c --- */
+typedef enum sim_gpu_phase {
+    SIM_SLOT_FREE = 0,
+    SIM_SLOT_CLAIMED = 1,
+    SIM_SLOT_SENT = 2,
+    SIM_SLOT_DUE = 3,    /* answered or lost, and the core is to be told */
+    SIM_SLOT_LEASED = 4, /* answered: the core has it */
+    SIM_SLOT_TAKING = 5
+} sim_gpu_phase;
+
+typedef struct sim_gpu_slot {
+    sim_gpu_phase phase;
+    bool job;   /* a thread works on it */
+    bool held;  /* the worker has not answered, waited for or not */
+    bool wrong; /* what was taken from it makes no sense */
+    beamd_batch *batch;
+    uint64_t given, sent_ns, answer_ns, lost_at_ns;
+    beamd_gpu_fate fate;
+    beamd_gpu_loss loss;
+} sim_gpu_slot;
+
+typedef struct sim_gpu {
+    bool alive, was_ready;
+    uint64_t alive_ns;    /* the next worker */
+    uint64_t prepared_ns; /* for the sizes asked for */
+    uint64_t idle_ns;     /* what it has is done by then */
+    sim_gpu_slot slot[BEAMG_SLOTS_MAX];
+} sim_gpu;
+
+void sim_gpu_begin(sim *s, beamd_actions *actions);
+void sim_gpu_end(sim *s);
+void sim_gpu_turn(sim *s);
+void sim_gpu_ends(sim *s);
+void sim_gpu_stress(sim *s);
+/* Batches that no thread has. */
+unsigned sim_gpu_away(const sim *s);
+/* A job of crew GPU. */
+void sim_gpu_job_begins(sim *s, beamd_batch *batch, uint64_t given);
+void sim_gpu_job_ends(sim *s, beamd_batch *batch, uint64_t begun_ns, uint64_t done_ns);
+double sim_gpu_job_us(sim *s, const beamd_batch *batch);
+
 /* --- judge*.c --- */
 typedef struct sim_record { /* a request under way */
     unsigned agent, epoch;
@@ -305,6 +377,7 @@ typedef struct sim_record { /* a request under way */
     beamd_bands bands;
     unsigned mask;
     bool hostile, unreadable, newer; /* newer: another CSI of its cluster was delivered since */
+    bool in_time;                    /* a GPU lost it when the CPU had the time for it */
     int name;
     bool removes;
 } sim_record;
@@ -313,6 +386,8 @@ typedef struct sim_counts {
     uint64_t requests, acks, solutions, errors, publications, unsolicited, repeats, problems;
     uint64_t service[BEAMD_SERVICES], late, code[BEAMD_ERROR_CODES];
     uint64_t steps, wakes, dropped;
+    uint64_t gpu_batches, gpu_problems, gpu_saved, gpu_late, gpu_gone;
+    uint64_t gpu_lost[BEAMD_GPU_LOSSES], gpu_ended[BEAMD_GPU_LOSSES];
 } sim_counts;
 
 typedef struct sim_judge {
@@ -368,6 +443,9 @@ struct sim {
     sim_job job[SIM_JOBS_MAX];
     uint64_t job_stamp;
     unsigned lost;
+    sim_gpu gpu[SIM_GPUS_MAX];
+    beamd_gpu_sizes gpu_sizes;
+    uint64_t gpu_ticket;
     sim_judge judge;
     char trace[SIM_TRACE][160];
     unsigned traced;

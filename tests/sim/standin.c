@@ -9,7 +9,9 @@
 
 static unsigned crew_size(const sim *s, beamd_crew crew)
 {
-    return crew == BEAMD_CREW_SOLVE ? (unsigned)s->config.workers : 1;
+    return crew == BEAMD_CREW_SOLVE ? (unsigned)s->config.workers
+           : crew == BEAMD_CREW_GPU ? (unsigned)s->config.gpu_threads
+                                    : 1;
 }
 
 static unsigned crew_busy(const sim *s, beamd_crew crew)
@@ -33,11 +35,10 @@ unsigned sim_jobs_away(const sim *s)
     for (unsigned k = 0; k < SIM_JOBS_MAX; k++) {
         away += s->job[k].job != NULL;
     }
-    return away;
+    return away + sim_gpu_away(s);
 }
 
-/* Of all that a task is given; the core may not touch it while it is under way. */
-static uint64_t given_hash(const beamd_batch *batch)
+uint64_t sim_given_hash(const beamd_batch *batch)
 {
     uint64_t h = 1;
     for (unsigned k = 0; k < batch->tasks; k++) {
@@ -63,6 +64,21 @@ static double effort_share(beamd_effort effort)
     return effort < BEAMD_EFFORT_NONE ? shares[effort] : 0;
 }
 
+/* What goes wrong on a thread, in nanoseconds. */
+static double trouble_ns(sim *s, sim_job *j)
+{
+    const sim_service *v = &s->scenario->service;
+    double ns = 0;
+    if (sim_faults_now(s) && sim_chance(s, v->stall_share)) {
+        ns += 1e6 * sim_exponential(s, v->stall_ms);
+    }
+    if (sim_faults_now(s) && sim_chance(s, v->hang_share)) {
+        j->never = v->hang_s <= 0;
+        ns += 1e9 * v->hang_s + 1e6 * (double)s->config.hang_ms;
+    }
+    return ns;
+}
+
 /* How long, in nanoseconds; which tasks were cut short by their deadline. */
 static uint64_t batch_time(sim *s, const beamd_batch *batch, sim_job *j)
 {
@@ -82,14 +98,7 @@ static uint64_t batch_time(sim *s, const beamd_batch *batch, sim_job *j)
         j->cut[k] = least < 1 && whole > left;
         ns += j->cut[k] ? fmax(left, least * whole) : whole;
     }
-    if (sim_faults_now(s) && sim_chance(s, v->stall_share)) {
-        ns += 1e6 * sim_exponential(s, v->stall_ms);
-    }
-    if (sim_faults_now(s) && sim_chance(s, v->hang_share)) {
-        j->never = v->hang_s <= 0;
-        ns += 1e9 * v->hang_s + 1e6 * (double)s->config.hang_ms;
-    }
-    return (uint64_t)ns + 1000;
+    return (uint64_t)(ns + trouble_ns(s, j)) + 1000;
 }
 
 static uint64_t job_time(sim *s, beamd_crew crew, const beamd_job *job, sim_job *j)
@@ -100,11 +109,18 @@ static uint64_t job_time(sim *s, beamd_crew crew, const beamd_job *job, sim_job 
         return batch_time(s, (const beamd_batch *)job, j);
     case BEAMD_CREW_BACKGROUND:
         return sim_ns(1e-6 * lognormal(s, 20 * s->scenario->service.full_us, 0.5));
+    case BEAMD_CREW_GPU:
+        return (uint64_t)(1e3 * sim_gpu_job_us(s, (const beamd_batch *)job) + trouble_ns(s, j));
     case BEAMD_CREW_READ:
     case BEAMD_CREWS:
         break;
     }
     return sim_ns(1e-3 * lognormal(s, 5, 1));
+}
+
+static bool of_batch(beamd_crew crew)
+{
+    return crew == BEAMD_CREW_SOLVE || crew == BEAMD_CREW_RESCUE || crew == BEAMD_CREW_GPU;
 }
 
 bool sim_submit(void *arg, beamd_crew crew, beamd_job *job)
@@ -123,13 +139,18 @@ bool sim_submit(void *arg, beamd_crew crew, beamd_job *job)
     if (at == SIM_JOBS_MAX) {
         sim_fail(s, "more jobs than there can be threads");
     }
-    const bool batch = crew == BEAMD_CREW_SOLVE || crew == BEAMD_CREW_RESCUE;
+    const bool batch = of_batch(crew);
     sim_job *j = &s->job[at];
     *j = (sim_job){.job = job, .crew = crew, .begun_ns = s->now_ns, .stamp = ++s->job_stamp};
     job->lost = false;
     if (batch) {
-        sim_judge_submit(s, (const beamd_batch *)job);
-        j->scene_hash = given_hash((const beamd_batch *)job);
+        j->scene_hash = sim_given_hash((const beamd_batch *)job);
+        if (job->run != beamd_gpu_take_run) {
+            sim_judge_submit(s, (const beamd_batch *)job);
+        }
+        if (crew == BEAMD_CREW_GPU) {
+            sim_gpu_job_begins(s, (beamd_batch *)job, j->scene_hash);
+        }
     }
     j->done_ns = s->now_ns + job_time(s, crew, job, j);
     if (!j->never) {
@@ -210,8 +231,12 @@ static void finish_task(sim *s, beamd_batch *batch, beamd_task *task, bool cut)
 
 static void finish_batch(sim *s, sim_job *j, beamd_batch *batch)
 {
-    if (given_hash(batch) != j->scene_hash) {
+    if (sim_given_hash(batch) != j->scene_hash) {
         sim_fail(s, "the core changed a task that was under way");
+    }
+    if (j->crew == BEAMD_CREW_GPU) {
+        sim_gpu_job_ends(s, batch, j->begun_ns, j->done_ns);
+        return;
     }
     batch->failed = false;
     batch->failures = batch->by_solver = 0;
@@ -260,7 +285,7 @@ void sim_job_finish(sim *s, unsigned index)
     if (j->done_ns > s->now_ns) {
         j->done_ns = s->now_ns;
     }
-    if (j->crew == BEAMD_CREW_SOLVE || j->crew == BEAMD_CREW_RESCUE) {
+    if (of_batch(j->crew)) {
         finish_batch(s, j, (beamd_batch *)job);
     } else if (j->crew == BEAMD_CREW_READ) {
         finish_model(s, (beamd_model_job *)job);

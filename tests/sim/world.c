@@ -184,6 +184,7 @@ static void change_phase(sim *s)
     sim_at(s, s->now_ns + sim_ns(s->stress ? c->stress_s : c->period_s - c->stress_s), SIM_PHASE,
            0);
     sim_agents_wake(s);
+    sim_gpu_stress(s);
 }
 
 static void hold_up(sim *s)
@@ -226,6 +227,12 @@ static void handle(sim *s, const sim_event *e)
         break;
     case SIM_SUBSCRIBE:
         sim_subscribe_act(s);
+        break;
+    case SIM_GPU:
+        sim_gpu_turn(s);
+        break;
+    case SIM_GPU_ENDS:
+        sim_gpu_ends(s);
         break;
     case SIM_DRAIN:
         s->draining = true;
@@ -327,21 +334,22 @@ static void configure(sim *s)
 static void begin(sim *s)
 {
     const sim_scenario *c = s->scenario;
-    const beamd_actions actions = {.arg = s,
-                                   .clock_ns = read_clock,
-                                   .reply = sim_judge_reply,
-                                   .publish = sim_judge_publish,
-                                   .free_threads = sim_free_threads,
-                                   .submit = sim_submit,
-                                   .replace_thread = sim_replace_thread,
-                                   .config = reload_config,
-                                   .log_level = set_level,
-                                   .drain = ask_drain};
+    beamd_actions actions = {.arg = s,
+                             .clock_ns = read_clock,
+                             .reply = sim_judge_reply,
+                             .publish = sim_judge_publish,
+                             .free_threads = sim_free_threads,
+                             .submit = sim_submit,
+                             .replace_thread = sim_replace_thread,
+                             .config = reload_config,
+                             .log_level = set_level,
+                             .drain = ask_drain};
     beam_error err;
     configure(s);
     sim_judge_begin(s);
     s->start_ns = s->now_ns = 1000000000000u + s->seed % 1000 * 1000000007u;
     s->wake_ns = UINT64_MAX;
+    sim_gpu_begin(s, &actions);
     s->core = beamd_core_create(&s->config, &actions, s->now_ns);
     s->model = beamd_model_read("", &err);
     if (!s->core || !s->model) {
