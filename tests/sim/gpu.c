@@ -25,10 +25,10 @@ static void must_be(sim *s, const sim_gpu_slot *slot, sim_gpu_phase phase, const
 
 /* --- Sizes --- */
 
-static bool covers(const sim *s, const beam_dims *dims)
+static bool covers(const beamd_gpu_sizes *sizes, const beam_dims *dims)
 {
-    for (unsigned r = 0; r < s->gpu_sizes.rooms; r++) {
-        const beam_dims *room = &s->gpu_sizes.room[r];
+    for (unsigned r = 0; r < sizes->rooms; r++) {
+        const beam_dims *room = &sizes->room[r];
         if (room->stations == dims->stations && room->antennas == dims->antennas &&
             room->users >= dims->users && room->targets >= dims->targets) {
             return true;
@@ -37,7 +37,7 @@ static bool covers(const sim *s, const beam_dims *dims)
     return false;
 }
 
-/* Beside its batches, but not asked for more until then. */
+/* Beside its batches, and those of the sizes before. */
 void sim_gpu_sizes_set(void *arg, const beamd_gpu_sizes *sizes)
 {
     sim *s = arg;
@@ -55,6 +55,7 @@ void sim_gpu_sizes_set(void *arg, const beamd_gpu_sizes *sizes)
     s->gpu_sizes = *sizes;
     s->gpu_sizes.model = NULL;
     for (unsigned k = 0; k < s->scenario->gpu.devices; k++) {
+        s->gpu[k].told = true;
         s->gpu[k].prepared_ns = s->now_ns + sim_ns(1e-3 * sim_exponential(s, 2));
         sim_at(s, s->gpu[k].prepared_ns, SIM_GPU, k);
     }
@@ -63,26 +64,26 @@ void sim_gpu_sizes_set(void *arg, const beamd_gpu_sizes *sizes)
 
 /* --- Slots --- */
 
-static bool ready(const sim *s, const sim_gpu *g)
+static bool is_free(const sim_gpu_slot *slot)
 {
-    return g->alive && s->now_ns >= g->prepared_ns;
+    return slot->phase == SIM_SLOT_FREE && !slot->held;
 }
 
-static unsigned room_of(const sim *s, const sim_gpu *g)
+static unsigned room_of(const sim *s, const sim_gpu *g, const beam_dims *dims)
 {
     unsigned room = 0;
-    for (unsigned i = 0; ready(s, g) && i < (unsigned)s->config.gpu_slots; i++) {
-        room += g->slot[i].phase == SIM_SLOT_FREE && !g->slot[i].held;
+    for (unsigned i = 0; g->alive && i < (unsigned)s->config.gpu_slots; i++) {
+        room += is_free(&g->slot[i]);
     }
-    return room;
+    return covers(&g->sizes, dims) ? room : 0;
 }
 
 unsigned sim_gpu_free(void *arg, const beam_dims *dims)
 {
     const sim *s = arg;
     unsigned count = 0;
-    for (unsigned k = 0; covers(s, dims) && k < s->scenario->gpu.devices; k++) {
-        count += room_of(s, &s->gpu[k]) > 0;
+    for (unsigned k = 0; k < s->scenario->gpu.devices; k++) {
+        count += room_of(s, &s->gpu[k], dims) > 0;
     }
     return count;
 }
@@ -90,9 +91,9 @@ unsigned sim_gpu_free(void *arg, const beam_dims *dims)
 bool sim_gpu_claim(void *arg, const beam_dims *dims, beamd_gpu_slot *claim)
 {
     sim *s = arg;
-    unsigned best = 0, most = 0;
-    for (unsigned k = 0; covers(s, dims) && k < s->scenario->gpu.devices; k++) {
-        const unsigned room = room_of(s, &s->gpu[k]);
+    unsigned best = 0, most = 0, at = 0;
+    for (unsigned k = 0; k < s->scenario->gpu.devices; k++) {
+        const unsigned room = room_of(s, &s->gpu[k], dims);
         if (room > most) {
             most = room;
             best = k;
@@ -101,8 +102,7 @@ bool sim_gpu_claim(void *arg, const beam_dims *dims, beamd_gpu_slot *claim)
     if (most == 0 || (sim_faults_now(s) && sim_chance(s, s->scenario->gpu.gone))) {
         return false;
     }
-    unsigned at = 0;
-    while (s->gpu[best].slot[at].phase != SIM_SLOT_FREE || s->gpu[best].slot[at].held) {
+    while (!is_free(&s->gpu[best].slot[at])) {
         at++;
     }
     s->gpu[best].slot[at] = (sim_gpu_slot){.phase = SIM_SLOT_CLAIMED};
@@ -475,6 +475,20 @@ static void look(sim *s, unsigned device, sim_gpu_slot *slot)
     }
 }
 
+/* Another worker, or other sizes: the core may ask now for what it could not before. */
+static bool grow_up(const sim *s, sim_gpu *g)
+{
+    const bool none = s->stress && s->scenario->gpu.none_in_stress;
+    const bool starts = !g->alive && s->now_ns >= g->alive_ns && !none;
+    const bool news = starts || (g->told && s->now_ns >= g->prepared_ns);
+    g->alive = g->alive || starts;
+    if (news) {
+        g->sizes = s->gpu_sizes;
+        g->told = false;
+    }
+    return news;
+}
+
 void sim_gpu_turn(sim *s)
 {
     const unsigned devices = s->scenario->gpu.devices, slots = (unsigned)s->config.gpu_slots;
@@ -484,10 +498,7 @@ void sim_gpu_turn(sim *s)
         for (unsigned i = 0; i < slots; i++) {
             look(s, k, &g->slot[i]);
         }
-        const bool up = s->now_ns >= g->alive_ns && !(s->stress && s->scenario->gpu.none_in_stress);
-        g->alive = g->alive || up;
-        changed = changed || g->was_ready != ready(s, g);
-        g->was_ready = ready(s, g);
+        changed = grow_up(s, g) || changed;
     }
     while (any) { /* a step may bring the next */
         any = false;

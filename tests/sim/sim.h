@@ -349,10 +349,11 @@ typedef struct sim_gpu_slot {
 } sim_gpu_slot;
 
 typedef struct sim_gpu {
-    bool alive, was_ready;
-    uint64_t alive_ns;    /* the next worker */
-    uint64_t prepared_ns; /* for the sizes asked for */
-    uint64_t idle_ns;     /* what it has is done by then */
+    bool alive, told;
+    uint64_t alive_ns;     /* the next worker */
+    beamd_gpu_sizes sizes; /* that it is ready for */
+    uint64_t prepared_ns;  /* told: then for those asked for */
+    uint64_t idle_ns;      /* what it has is done by then */
     sim_gpu_slot slot[BEAMG_SLOTS_MAX];
 } sim_gpu;
 
