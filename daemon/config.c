@@ -132,8 +132,7 @@ static const beamd_config_key keys[] = {
     STRING(gpu_cpus, false, "Cores of the workers, as 2,3. Empty: any."),
     INTEGER(gpu_threads, "2", 1, 64, "threads", false,
             "Threads that pack batches for GPUs, and round and measure the answers."),
-    INTEGER(gpu_batch_max, "256", 1, 256, "problems", false,
-            "As batch_max, of batches for GPUs."),
+    INTEGER(gpu_batch_max, "256", 1, 256, "problems", false, "As batch_max, of batches for GPUs."),
     INTEGER(gpu_slots, "2", 1, 16, "batches", false, "Batches that one worker has at a time."),
     INTEGER(gpu_slot_mib, "32", 1, 1024, "MiB", false,
             "Memory shared with a worker for one batch and, again, for its answers: larger batches "

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { LOOK_MS = 2 };
+
 static uint64_t now_ns(void)
 {
     struct timespec t;
@@ -265,7 +267,17 @@ static void empty(int fd)
     (void)eventfd_read(fd, &count);
 }
 
-/* Until something may have happened. A wake-up before it stays in its descriptor. */
+static bool batches_inside(const beamg_worker *self)
+{
+    bool any = false;
+    for (int i = 0; i < BEAMG_SLOTS_MAX; i++) {
+        any = any || self->job[i].busy;
+    }
+    return any;
+}
+
+/* Until something may have happened. A wake-up before it stays in its descriptor. A device that is
+ * lost wakes nobody: with batches inside it is looked at by and by. */
 static void wait_for_work(beamg_worker *self)
 {
     struct pollfd wait[3] = {
@@ -273,7 +285,7 @@ static void wait_for_work(beamg_worker *self)
         {.fd = self->builder_fd, .events = POLLIN},
         {.fd = self->options.backend->done_fd(self->backend), .events = POLLIN}, /* -1: none */
     };
-    if (poll(wait, 3, -1) > 0 && (wait[0].revents & POLLIN)) {
+    if (poll(wait, 3, batches_inside(self) ? LOOK_MS : -1) > 0 && (wait[0].revents & POLLIN)) {
         empty(self->options.request_fd);
     }
 }

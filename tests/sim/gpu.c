@@ -188,6 +188,24 @@ static void draw_fate(sim *s, sim_gpu *g, sim_gpu_slot *slot)
     }
 }
 
+/* The CPU's check has its time afterwards. */
+static void judge_patience(sim *s, const beamd_batch *batch, uint64_t lost_at_ns)
+{
+    const uint64_t now_ns = s->core->now_ns;
+    if (lost_at_ns <= now_ns) {
+        sim_fail(s, "a worker is given no time");
+    }
+    for (unsigned k = 0; k < batch->tasks; k++) {
+        const beamd_cluster *c = batch->task[k]->cluster;
+        const bool wanted = !c->gone && c->active.present && c->ticket == batch->task[k]->ticket;
+        if (wanted && lost_at_ns > beamd_core_stop_at_ns(s->core, c)) {
+            sim_fail(s, "%s: a worker is given %.3f ms, the check is to begin in %.3f ms", c->id,
+                     1e-6 * (double)(lost_at_ns - now_ns),
+                     1e-6 * ((double)beamd_core_stop_at_ns(s->core, c) - (double)now_ns));
+        }
+    }
+}
+
 bool sim_gpu_submit(void *arg, beamd_batch *batch, uint64_t lost_at_ns)
 {
     sim *s = arg;
@@ -201,11 +219,7 @@ bool sim_gpu_submit(void *arg, beamd_batch *batch, uint64_t lost_at_ns)
     if (batch->gpu->bytes == 0 || batch->gpu->phase != BEAMD_GPU_FLYING) {
         sim_fail(s, "nothing is to be sent");
     }
-    if (lost_at_ns <= s->core->now_ns || lost_at_ns > batch->deadline_ns) {
-        sim_fail(s, "a worker is given %.3f ms, the deadline is in %.3f ms",
-                 1e-6 * ((double)lost_at_ns - (double)s->core->now_ns),
-                 1e-6 * ((double)batch->deadline_ns - (double)s->core->now_ns));
-    }
+    judge_patience(s, batch, lost_at_ns);
     if (sim_faults_now(s) && sim_chance(s, s->scenario->gpu.gone)) {
         end_worker(s, claim->device, BEAMD_GPU_LOSS_DEATH);
     }

@@ -244,6 +244,7 @@ static void judge_saved(sim *s, const sim_agent *a, const sim_record *r, Beamd__
                  (unsigned long long)r->sequence, (int)service, late ? ", late" : "");
     }
     s->judge.counts.gpu_saved++;
+    s->judge.counts.gpu_saved_by_check += service == BEAMD__SERVICE__SERVICE_CHECKED;
     s->judge.seen |= SEEN_GPU_SAVED;
 }
 

@@ -125,6 +125,11 @@ void sim_judge_end(sim *s)
         sim_fail(s, "%u clusters are still there", beamd_core_clusters(s->core));
     }
     sim_gpu_end(s);
+    if (j->counts.gpu_saved_by_check > 2 + j->counts.gpu_saved / 20) { /* times are drawn */
+        sim_fail(s, "%llu of %llu requests that a GPU lost in time are answered by the check",
+                 (unsigned long long)j->counts.gpu_saved_by_check,
+                 (unsigned long long)j->counts.gpu_saved);
+    }
     const unsigned missing = s->whole ? s->scenario->must_see & ~j->seen : 0;
     if (missing) {
         sim_fail(s, "the scenario has not shown what it is for: %x of %x", missing,

@@ -387,7 +387,7 @@ typedef struct sim_counts {
     uint64_t requests, acks, solutions, errors, publications, unsolicited, repeats, problems;
     uint64_t service[BEAMD_SERVICES], late, code[BEAMD_ERROR_CODES];
     uint64_t steps, wakes, dropped;
-    uint64_t gpu_batches, gpu_problems, gpu_saved, gpu_late, gpu_gone;
+    uint64_t gpu_batches, gpu_problems, gpu_saved, gpu_saved_by_check, gpu_late, gpu_gone;
     uint64_t gpu_lost[BEAMD_GPU_LOSSES], gpu_ended[BEAMD_GPU_LOSSES];
 } sim_counts;
 
