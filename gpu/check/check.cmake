@@ -68,3 +68,11 @@ if(TARGET beamgpu)
   add_test(NAME gpu_check COMMAND beam_gpu_check)
   set_tests_properties(gpu_check PROPERTIES TIMEOUT 600 LABELS gpu SKIP_RETURN_CODE 77)
 endif()
+
+# The script for a machine with a device, all of it but CUDA.
+if(TARGET beam_gpu_check_emulated AND TARGET beam_gpu_figure5_emulated AND TARGET beamd-gpu-test AND TARGET beamload)
+  add_test(NAME gpu_check_emulated
+           COMMAND ${CMAKE_SOURCE_DIR}/scripts/gpu-check --emulated --build ${CMAKE_BINARY_DIR} --cases 20 --seconds 0.1)
+  set_tests_properties(gpu_check_emulated PROPERTIES TIMEOUT 480 LABELS "system;slow"
+                       ENVIRONMENT OUT=${CMAKE_CURRENT_BINARY_DIR}/gpu-check)
+endif()
