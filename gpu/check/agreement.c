@@ -36,6 +36,7 @@ static const way ways[] = {
     /* where a merit shows one number alone, to its last digit */
     {"classical, rate end", COLD, CLASSICAL_ALONE, 0, 0, 0},
     {"classical, sensing end", COLD, CLASSICAL_ALONE, 0, 0, 1},
+    {"refined", COLD, ALL, 0, 10, -1},
     {"given beams", WARM_RANDOM, WARM_ALONE, 0, 0, -1},
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
