@@ -87,8 +87,9 @@ static unsigned world_free_threads(void *arg, beamd_crew crew)
         return w->rescue == NULL;
     case BEAMD_CREW_BACKGROUND:
         return w->refresh == NULL;
-    case BEAMD_CREW_READ:
     case BEAMD_CREW_GPU:
+        return w->gpu_threads - w->gpu_jobs;
+    case BEAMD_CREW_READ:
     case BEAMD_CREWS:
         break;
     }
@@ -101,6 +102,10 @@ static bool world_submit(void *arg, beamd_crew crew, beamd_job *job)
     assert_true(world_free_threads(w, crew) > 0);
     if (crew == BEAMD_CREW_SOLVE) {
         w->under_way[w->jobs++] = job;
+        return true;
+    }
+    if (crew == BEAMD_CREW_GPU) {
+        w->gpu_job[w->gpu_jobs++] = job;
         return true;
     }
     beamd_job **at = crew == BEAMD_CREW_RESCUE       ? &w->rescue
@@ -119,10 +124,13 @@ static bool world_replace_thread(void *arg, beamd_crew crew, const beamd_job *jo
         w->rescue = NULL;
         return true;
     }
-    for (unsigned k = 0; k < w->jobs; k++) {
-        if (w->under_way[k] == job) {
-            w->lost[w->lost_count++] = w->under_way[k];
-            w->under_way[k] = w->under_way[--w->jobs];
+    const bool gpu = crew == BEAMD_CREW_GPU;
+    beamd_job **of = gpu ? w->gpu_job : w->under_way;
+    unsigned *count = gpu ? &w->gpu_jobs : &w->jobs;
+    for (unsigned k = 0; k < *count; k++) {
+        if (of[k] == job) {
+            w->lost[w->lost_count++] = of[k];
+            of[k] = of[--*count];
             return true;
         }
     }
@@ -152,7 +160,7 @@ static void world_drain(void *arg)
     ((world *)arg)->drain_asked = true;
 }
 
-world *world_new(unsigned threads)
+world *world_make(unsigned threads, const beamd_actions *gpu)
 {
     world *w = test_memory(sizeof *w);
     memset(w, 0, sizeof *w);
@@ -164,22 +172,29 @@ world *world_new(unsigned threads)
     w->roles = BEAMD_ROLE_ALL;
     w->threads = threads;
     beam_wire_arena_init(&w->arena, w->arena_memory, sizeof w->arena_memory);
-    const beamd_actions actions = {.arg = w,
-                                   .clock_ns = world_clock,
-                                   .reply = world_reply,
-                                   .publish = world_publish,
-                                   .free_threads = world_free_threads,
-                                   .submit = world_submit,
-                                   .replace_thread = world_replace_thread,
-                                   .config = world_config,
-                                   .log_level = world_log_level,
-                                   .drain = world_drain};
+    beamd_actions actions = *gpu;
+    actions.arg = w;
+    actions.clock_ns = world_clock;
+    actions.reply = world_reply;
+    actions.publish = world_publish;
+    actions.free_threads = world_free_threads;
+    actions.submit = world_submit;
+    actions.replace_thread = world_replace_thread;
+    actions.config = world_config;
+    actions.log_level = world_log_level;
+    actions.drain = world_drain;
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     w->now_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
     w->core = beamd_core_create(&w->config, &actions, w->now_ns);
     assert_non_null(w->core);
     return w;
+}
+
+world *world_new(unsigned threads)
+{
+    const beamd_actions none = {.arg = NULL};
+    return world_make(threads, &none);
 }
 
 void step(world *w, beamd_event_kind kind)
@@ -232,8 +247,14 @@ void finish_reading(world *w)
 void world_free(world *w)
 {
     step(w, BEAMD_EVENT_ABANDON);
-    while (w->jobs > 0) {
-        finish_one(w);
+    while (w->jobs + w->gpu_jobs > 0) {
+        if (w->gpu_jobs > 0) {
+            beamd_job *job = w->gpu_job[--w->gpu_jobs];
+            job->run(job);
+            give_back(w, job);
+        } else {
+            finish_one(w);
+        }
     }
     while (w->lost_count > 0) {
         finish_at(w, &w->lost[--w->lost_count]);
@@ -248,6 +269,10 @@ void world_free(world *w)
         finish_reading(w);
     }
     beamd_core_destroy(&w->core);
+    for (unsigned k = 0; k < WORLD_SLOTS; k++) {
+        free(w->gpu.request[k]);
+        free(w->gpu.answer[k]);
+    }
     free(w);
 }
 

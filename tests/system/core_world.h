@@ -32,6 +32,22 @@ typedef struct sent {
     uint64_t solution_csi_sequence; /* likewise */
 } sent;
 
+enum { WORLD_SLOTS = 4 };
+
+/* Devices of a test, all in one: slots with memory, and what the core did with them. */
+typedef struct world_gpu {
+    unsigned slots;    /* that a worker has; 0: it is not ready */
+    size_t slot_bytes; /* of a request, of an answer */
+    bool gone;         /* at the next submit */
+    bool claimed[WORLD_SLOTS];
+    void *request[WORLD_SLOTS], *answer[WORLD_SLOTS];
+    beamd_batch *flying[WORLD_SLOTS]; /* submitted, oldest first */
+    unsigned flights;
+    uint64_t lost_at_ns, ticket; /* of the last submit */
+    unsigned claims, submits, releases, distrusted, told;
+    beamd_gpu_sizes sizes;
+} world_gpu;
+
 typedef struct world {
     beamd_config config;
     beamd_core *core;
@@ -40,6 +56,9 @@ typedef struct world {
     beamd_job *under_way[8];
     unsigned jobs;
     beamd_job *rescue, *refresh, *reading;
+    beamd_job *gpu_job[8]; /* oldest first */
+    unsigned gpu_jobs, gpu_threads;
+    world_gpu gpu;
     bool readers_busy;  /* with files of others */
     beamd_job *lost[8]; /* of threads that were replaced */
     unsigned lost_count;
@@ -55,7 +74,9 @@ typedef struct world {
 
 /* threads: how many jobs may be under way. Batches of one problem, unless config says otherwise. */
 world *world_new(unsigned threads);
-/* Ends what is under way first. */
+/* Likewise with what a GPU asks of the world: `gpu`, of which nothing else counts. */
+world *world_make(unsigned threads, const beamd_actions *gpu);
+/* Ends what is under way first; what a worker has is left to the core's end. */
 void world_free(world *w);
 /* Runs and returns the oldest job. */
 void finish_one(world *w);
