@@ -86,7 +86,7 @@ static const struct {
     [SEARCH_32] = {"float32, merit", MOST, 1e-4, 0},
     [CLASSICAL] = {"classical design, above the engine's", SHARE, 0.01, 1e-3},
     [NEVER_WORSE] = {"answer, above the engine's classical design", SHARE, 0.01, 1e-3},
-    [WARM_MERIT] = {"warm beams, merit", MOST, 1e-3, 0},
+    [WARM_MERIT] = {"warm beams, merit", MOST, 1e-4, 0},
     [NETWORK] = {"network, apart from the engine's", SHARE, 0.05, 0.01},
     [NETWORK_GAP] = {"network, mean merit above the engine's", MEAN, 0.01, 0},
     [REFINED] = {"refined, above the start", MOST, 0, 0},
@@ -333,7 +333,9 @@ static void check_warm(agreement *a, int thread, int i)
               "warm");
     const double merit = merit_of(scene_of(a, i), a->requests[i].tradeoff, &q);
     if (isfinite(merit)) {
-        note(a, thread, WARM_MERIT, fabs(a->answers[i].warm_merit - merit) / (1 + fabs(merit)));
+        const double unit = unit_of(a->requests[i].tradeoff);
+        note(a, thread, WARM_MERIT,
+             unit * fabs(a->answers[i].warm_merit - merit) / (1 + unit * fabs(merit)));
     }
 }
 
@@ -505,10 +507,11 @@ static bool put_measure(const agreement *a, measure m)
     const double hostile = !a->work->size->hostile ? 1 : m == NETWORK ? 2 : m == CRLB_32 ? 10 : 1;
     const double bound = slack * hostile * measures[m].bound;
     const bool agreed = value <= bound;
-    printf("{\"stage\":\"agreement\",\"size\":\"%s\",\"way\":\"%s\",\"measure\":\"%s\","
+    printf("{\"stage\":\"agreement\",\"size\":\"%s\",\"perceptron\":\"%s\",\"way\":\"%s\","
+           "\"measure\":\"%s\","
            "\"cases\":%d,\"value\":%.3e,\"bound\":%.3e,\"agreed\":%s}\n",
-           a->work->size->name, a->way->name, measures[m].name, all.cases,
-           isfinite(value) ? value : 1e300, bound, agreed ? "true" : "false");
+           a->work->size->name, a->work->options->perceptron_name, a->way->name, measures[m].name,
+           all.cases, isfinite(value) ? value : 1e300, bound, agreed ? "true" : "false");
     return agreed;
 }
 
@@ -522,10 +525,11 @@ static bool put_way(agreement *a, int different)
     for (int m = 0; m < MEASURES; m++) {
         agreed = put_measure(a, (measure)m) && agreed;
     }
-    printf("{\"stage\":\"agreement\",\"size\":\"%s\",\"way\":\"%s\",\"measure\":\"other bits in "
+    printf("{\"stage\":\"agreement\",\"size\":\"%s\",\"perceptron\":\"%s\",\"way\":\"%s\","
+           "\"measure\":\"other bits in "
            "other batches\",\"cases\":%d,\"value\":%d,\"bound\":%d,\"agreed\":%s}\n",
-           a->work->size->name, a->way->name, compared, different, allowed,
-           different <= allowed ? "true" : "false");
+           a->work->size->name, a->work->options->perceptron_name, a->way->name, compared,
+           different, allowed, different <= allowed ? "true" : "false");
     (void)fflush(stdout);
     return agreed && different <= allowed;
 }

@@ -14,6 +14,7 @@
 static const char usage[] =
     "usage: beam_gpu_check [--cases N] [--bench] [--cpu] [--size NAME] [--small] [--threads N]\n"
     "                      [--seconds S] [--batch-most N] [--device D] [--probe]\n"
+    "                      [--perceptron plain|halves|split]\n"
     "Without --bench: every operation on N (1000) random problems of each size. --bench: times of\n"
     "batches, each for S (1) seconds; --cpu: the engine's on one thread and on all beside them.\n"
     "--small: only sizes for tools that slow everything down. --probe: only whether there is a\n"
@@ -24,6 +25,20 @@ static bool number(const char *text, double low, double high, double *out)
     char *end;
     *out = strtod(text, &end);
     return end != text && *end == 0 && *out >= low && *out <= high;
+}
+
+/* In the order of beam_gpu_precision. */
+static bool set_perceptron(check_options *o, const char *text)
+{
+    static const char *const words[] = {"plain", "halves", "split"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            o->perceptron = (beam_gpu_precision)i;
+            o->perceptron_name = words[i];
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool set_option(check_options *o, int key, const char *text)
@@ -43,6 +58,8 @@ static bool set_option(check_options *o, int key, const char *text)
     case 'n':
         o->size = text;
         return true;
+    case 'e':
+        return set_perceptron(o, text);
     case 'b':
         o->bench = true;
         return true;
@@ -65,6 +82,7 @@ static bool parse(int argc, char **argv, check_options *o, bool *probe)
                                           {"batch-most", required_argument, NULL, 'm'},
                                           {"seconds", required_argument, NULL, 's'},
                                           {"size", required_argument, NULL, 'n'},
+                                          {"perceptron", required_argument, NULL, 'e'},
                                           {"bench", no_argument, NULL, 'b'},
                                           {"cpu", no_argument, NULL, 'p'},
                                           {"small", no_argument, NULL, 'l'},
@@ -127,6 +145,7 @@ int main(int argc, char **argv)
     check_options o = {.cases = 1000,
                        .seconds = 1,
                        .batch_most = 1 << 20,
+                       .perceptron_name = "plain",
                        .threads = cores >= 1 && cores <= 256 ? (int)cores : 1};
     bool probe = false;
     beam_gpu_error err = {0};

@@ -72,12 +72,13 @@ static void time_batch(check_work *work, load *l, double target_us)
         device_ms[rounds++] = info.last_batch_ms;
     }
     const double device = check_quantile(device_ms, rounds, 0.5);
-    printf("{\"stage\":\"bench\",\"where\":\"device\",\"size\":\"%s\",\"batch\":%d,\"rounds\":%d,"
+    printf("{\"stage\":\"bench\",\"where\":\"device\",\"size\":\"%s\",\"perceptron\":\"%s\","
+           "\"batch\":%d,\"rounds\":%d,"
            "\"device_ms\":%.5f,\"device_ms_p99\":%.5f,\"end_to_end_ms\":%.5f,"
            "\"end_to_end_ms_p99\":%.5f,\"solutions_per_s\":%.5g,\"target_us\":%g}\n",
-           work->size->name, l->count, rounds, device, check_quantile(device_ms, rounds, 0.99),
-           check_quantile(wall_ms, rounds, 0.5), check_quantile(wall_ms, rounds, 0.99),
-           1e3 * l->count / device, target_us);
+           work->size->name, work->options->perceptron_name, l->count, rounds, device,
+           check_quantile(device_ms, rounds, 0.99), check_quantile(wall_ms, rounds, 0.5),
+           check_quantile(wall_ms, rounds, 0.99), 1e3 * l->count / device, target_us);
     (void)fflush(stdout);
     free(device_ms);
     free(wall_ms);
@@ -108,9 +109,11 @@ static void time_stream(check_work *work, load *l)
         }
     }
     const double took = check_now_s() - start;
-    printf("{\"stage\":\"bench\",\"where\":\"stream\",\"size\":\"%s\",\"batch\":%d,\"rounds\":%d,"
+    printf("{\"stage\":\"bench\",\"where\":\"stream\",\"size\":\"%s\",\"perceptron\":\"%s\","
+           "\"batch\":%d,\"rounds\":%d,"
            "\"slots\":%d,\"solutions_per_s\":%.5g}\n",
-           work->size->name, l->count, taken, BEAM_GPU_SLOTS_MAX, (double)taken * l->count / took);
+           work->size->name, work->options->perceptron_name, l->count, taken, BEAM_GPU_SLOTS_MAX,
+           (double)taken * l->count / took);
     (void)fflush(stdout);
 }
 

@@ -37,6 +37,8 @@ typedef struct check_options {
     bool small, bench; /* only small sizes; times instead of agreement */
     bool cpu;          /* times of the engine on the CPU beside the device's */
     int batch_most;    /* no larger batches are timed */
+    beam_gpu_precision perceptron;
+    const char *perceptron_name;
 } check_options;
 
 /* One random scene, rounded to float32 channels, and the engine's objects for it. */

@@ -27,6 +27,12 @@ def of(lines, stage, **match):
     return [l for l in lines if l.get("stage") == stage and "done" not in l and all(l.get(k) == v for k, v in match.items())]
 
 
+def name_of(line):
+    """The size, and the perceptron where it is not the plain one."""
+    kind = line.get("perceptron", "plain")
+    return line["size"] if kind == "plain" else f"{line['size']} ({kind})"
+
+
 def head(lines):
     h = (of(lines, "machine") or [{}])[0]
     print(f"# scripts/gpu-check, {h.get('date')}\n")
@@ -62,7 +68,7 @@ def agreement(lines):
         w["failed"] += not l["agreed"]
         margin = abs(l["value"]) / l["bound"] if l["bound"] > 0 else (0 if l["value"] <= 0 else 1e9)
         if margin > w["margin"]:
-            w.update(margin=margin, value=l["value"], bound=l["bound"], where=f"{l['size']}, {l['way']}")
+            w.update(margin=margin, value=l["value"], bound=l["bound"], where=f"{name_of(l)}, {l['way']}")
     if not worst:
         print("Not measured.\n")
         return
@@ -112,7 +118,7 @@ def bench(lines, c):
         share = None if floor is None else 100 * floor * l["solutions_per_s"]
         target = l.get("target_us")
         held = "" if not target else f"{'held' if 1e3 * l['device_ms'] <= target else '**missed**'}: {target:g} µs"
-        rows.append([l["size"], l["batch"], f"{1e3 * l['device_ms']:.1f} / {1e3 * l['device_ms_p99']:.1f}",
+        rows.append([name_of(l), l["batch"], f"{1e3 * l['device_ms']:.1f} / {1e3 * l['device_ms_p99']:.1f}",
                      f"{1e3 * l['end_to_end_ms']:.1f} / {1e3 * l['end_to_end_ms_p99']:.1f}", number(l["solutions_per_s"]),
                      "not measured" if share is None else f"{share:.1f} %", held])
     table(["size", "batch", "device, µs, median / p99", "end to end, µs, median / p99", "solutions/s (device)",

@@ -213,7 +213,10 @@ static void open_device(check_work *self, int slots)
     beam_gpu_info info;
     const check_size *size = self->size;
     const beam_model *model = self->model;
-    const beam_gpu_options options = {.clusters_max = self->scenes, .slots = slots, .spin = 1};
+    const beam_gpu_options options = {.clusters_max = self->scenes,
+                                      .slots = slots,
+                                      .spin = 1,
+                                      .perceptron = self->options->perceptron};
     if (beam_gpu_create(&self->gpu, self->options->device, &options, &err) ||
         load_model(self->gpu, model, &err) ||
         beam_gpu_prepare(self->gpu, &size->dims, size->users_per_station, self->batch, &err) ||
@@ -226,13 +229,15 @@ static void open_device(check_work *self, int slots)
             check_give_up("set_cluster", &err);
         }
     }
-    printf("{\"stage\":\"prepared\",\"size\":\"%s\",\"device\":\"%s\",\"multiprocessors\":%d,"
+    printf("{\"stage\":\"prepared\",\"size\":\"%s\",\"perceptron\":\"%s\",\"device\":\"%s\","
+           "\"multiprocessors\":%d,"
            "\"shared_bytes\":%d,\"slow_bytes\":%d,\"problems_per_multiprocessor\":%d,"
            "\"lanes\":%d,\"request_bytes\":%d,\"answer_bytes\":%d,\"operations_float32\":%g,"
            "\"operations_float64\":%g}\n",
-           size->name, info.device, info.multiprocessors, info.shared_bytes, info.slow_bytes,
-           info.problems_per_multiprocessor, info.lanes, info.request_bytes, info.answer_bytes,
-           size->operations_float32, size->operations_float64);
+           size->name, self->options->perceptron_name, info.device, info.multiprocessors,
+           info.shared_bytes, info.slow_bytes, info.problems_per_multiprocessor, info.lanes,
+           info.request_bytes, info.answer_bytes, size->operations_float32,
+           size->operations_float64);
 }
 
 check_work *check_work_new(const check_size *size, const check_options *options,
