@@ -12,6 +12,7 @@
 
 #include "device/device.cuh"
 #include "gpu/case.h"
+#include "gpu/shipped_model.h"
 #include "network/check.h"
 #include "network/model.h"
 
@@ -19,21 +20,6 @@ enum { EVERYTHING_FAST = 1 << 30, PER_KIND = 150, SHARES = 97 };
 
 _Static_assert(sizeof(beam_gpu_node) == BEAM_GPU_BOUND_NODE_BYTES,
                "gpu/plan.c has room for the nodes");
-
-static beam_model *shipped_model(void **memory)
-{
-    size_t size = 0;
-    beam_error err = {0};
-    beam_model_info info;
-    beam_model *model = NULL;
-    const void *bytes = beam_model_embedded(&size);
-    assert_non_null(bytes);
-    test_must(beam_model_inspect(bytes, size, &info, &err), &err, "inspect");
-    const size_t need = beam_model_memsize(&info);
-    *memory = test_memory(need);
-    test_must(beam_model_load(&model, bytes, size, *memory, need, &err), &err, "model");
-    return model;
-}
 
 /* --- The bound ---------------------------------------------------------------------------------
  */
@@ -250,7 +236,7 @@ static void answers_are_the_same(void **state)
 int main(void)
 {
     void *memory = NULL;
-    beam_model *model = shipped_model(&memory);
+    beam_model *model = test_shipped_model(&memory);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_share_is_better),
         cmocka_unit_test_prestate(answers_are_the_same, model),

@@ -15,6 +15,7 @@
 #include "device/refine.cuh"
 #include "front.h"
 #include "gpu/case.h"
+#include "gpu/shipped_model.h"
 #include "network/model.h"
 #include "plan_refine.h"
 
@@ -24,21 +25,6 @@ enum { EVERYTHING_FAST = 1 << 30, POINTS = 9, ROUNDS = 8, ITERATIONS = 100, SCEN
  * the ends, relative (of 1 at least), of nineteen in twenty and of all; and in an end's own
  * loss. */
 static const double merit_bound = 1e-2, worst_merit_bound = 2e-2, end_bound = 5e-4;
-
-static beam_model *shipped_model(void **memory)
-{
-    size_t size = 0;
-    beam_error err = {0};
-    beam_model_info info;
-    beam_model *model = NULL;
-    const void *bytes = beam_model_embedded(&size);
-    assert_non_null(bytes);
-    test_must(beam_model_inspect(bytes, size, &info, &err), &err, "inspect");
-    const size_t need = beam_model_memsize(&info);
-    *memory = test_memory(need);
-    test_must(beam_model_load(&model, bytes, size, *memory, need, &err), &err, "model");
-    return model;
-}
 
 /* Scenes that answer: request.cluster is the index. */
 typedef struct device {
@@ -188,7 +174,7 @@ static void golden(void **state)
     double gap[TEST_GOLDEN_SCENES * POINTS], mean = 0;
     int count = 0;
     void *memory;
-    const beam_model *model = shipped_model(&memory);
+    const beam_model *model = test_shipped_model(&memory);
     for (int k = 0; k < TEST_GOLDEN_SCENES; k++) {
         golden_scene(test_golden_names[k], model, gap, &count);
     }

@@ -14,6 +14,7 @@
 #include "common/untrained.h"
 #include "device/device.cuh"
 #include "gpu/case.h"
+#include "gpu/shipped_model.h"
 #include "network/block_internal.h"
 #include "network/model.h"
 
@@ -34,21 +35,6 @@ _Static_assert((int)BEAM_GPU_MOMENTUM == (int)BEAM_NET_MOMENTUM &&
 /* Stated in docs/gpu.md: of the point after one layer, for 95 cases in a hundred. In the others
  * float32 leaves more: directions of no length are divided by it. */
 static const double layer_bound = 1e-4;
-
-static beam_model *shipped_model(void **memory)
-{
-    size_t size = 0;
-    beam_error err = {0};
-    beam_model_info info;
-    beam_model *model = NULL;
-    const void *bytes = beam_model_embedded(&size);
-    assert_non_null(bytes);
-    test_must(beam_model_inspect(bytes, size, &info, &err), &err, "inspect");
-    const size_t need = beam_model_memsize(&info);
-    *memory = test_memory(need);
-    test_must(beam_model_load(&model, bytes, size, *memory, need, &err), &err, "model");
-    return model;
-}
 
 typedef struct layer_run {
     test_gpu_case *c;
@@ -360,7 +346,7 @@ static void lane_orders(void **state)
 int main(void)
 {
     void *memory = NULL;
-    beam_model *model = shipped_model(&memory);
+    beam_model *model = test_shipped_model(&memory);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(one_and_all_layers, model),
         cmocka_unit_test_prestate(answers, model),

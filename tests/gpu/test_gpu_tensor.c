@@ -13,24 +13,10 @@
 #include "common/untrained.h"
 #include "device/device.cuh"
 #include "gpu/case.h"
+#include "gpu/shipped_model.h"
 #include "network/model.h"
 
 enum { EVERYTHING_FAST = 1 << 30, PERCEPTRONS = 1000, ANSWERS = 60 };
-
-static beam_model *shipped_model(void **memory)
-{
-    size_t size = 0;
-    beam_error err = {0};
-    beam_model_info info;
-    beam_model *model = NULL;
-    const void *bytes = beam_model_embedded(&size);
-    assert_non_null(bytes);
-    test_must(beam_model_inspect(bytes, size, &info, &err), &err, "inspect");
-    const size_t need = beam_model_memsize(&info);
-    *memory = test_memory(need);
-    test_must(beam_model_load(&model, bytes, size, *memory, need, &err), &err, "model");
-    return model;
-}
 
 /* Every half there and back; floats to the nearest one, ties to even. */
 static void halves(void **state)
@@ -205,7 +191,7 @@ static void merits(void **state)
 int main(void)
 {
     void *memory = NULL;
-    beam_model *model = shipped_model(&memory);
+    beam_model *model = test_shipped_model(&memory);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(halves),
         cmocka_unit_test_prestate(perceptrons, model),
