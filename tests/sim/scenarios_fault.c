@@ -201,7 +201,7 @@ const sim_scenario sim_scenarios_fault[] = {
     /* --- clusters and users --- */
     {.name = "come_and_go",
      .what = "clusters are registered and removed",
-     .share = 20,
+     .share = 12,
      .clusters = 8,
      .kinds = ALL_KINDS & ~ONE(SIM_COUPLED),
      .rate_hz = 2,
@@ -240,7 +240,7 @@ const sim_scenario sim_scenarios_fault[] = {
      .must_see = SEEN_FULL | SEEN_LIMIT},
     {.name = "users_move",
      .what = "users join and leave",
-     .share = 20,
+     .share = 15,
      .clusters = 6,
      .kinds = ONE(SIM_PAPER) | ONE(SIM_WIDE) | ONE(SIM_NAMED),
      .rate_hz = 3,
