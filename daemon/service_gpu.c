@@ -39,8 +39,12 @@ static void choose_devices(beamd_service *self)
         for (unsigned k = 0; k < gpus->count; k++) {
             gpus->of[k].device = k;
         }
-        BEAMD_LOG(BEAMD_LOG_NOTICE, "event=gpu devices=%u%s", gpus->count,
-                  gpus->count > 0 ? "" : " why=\"no NVIDIA device here\" answers_by=cpu");
+        if (gpus->count > 0) {
+            BEAMD_LOG(BEAMD_LOG_NOTICE, "event=gpu devices=%u", gpus->count);
+        } else {
+            BEAMD_LOG(BEAMD_LOG_NOTICE,
+                      "event=gpu devices=0 why=\"no NVIDIA device here\" answers_by=cpu");
+        }
     } else if (beamd_cpus_parse(text, &list, &why)) {
         for (unsigned k = 0; k < list.count && k < BEAMD_GPUS_MAX; k++) {
             gpus->of[gpus->count++].device = (unsigned)list.cpu[k];
