@@ -68,21 +68,13 @@ static int name_device(int device, char *text, size_t size)
                         info.compute_minor);
 }
 
-/* CUDA calls a driver that is not there too old. */
-static int no_device(char *why, size_t size, const beam_gpu_error *err)
-{
-    const bool driver = access("/proc/driver/nvidia/version", F_OK) == 0;
-    return beamg_refuse(BEAMG_EXIT_ABSENT, why, size, "%s%s", err->text,
-                        driver ? "" : "; no NVIDIA driver is loaded");
-}
-
 static int cuda_probe(char *text, size_t size)
 {
     beam_gpu_error err = {.code = BEAM_GPU_OK};
     const int count = beam_gpu_devices(&err);
     int usable = 0;
     if (count == 0) {
-        return no_device(text, size, &err);
+        return beamg_refuse(BEAMG_EXIT_ABSENT, text, size, "%s", err.text);
     }
     int used = snprintf(text, size, "%d device%s", count, count == 1 ? "" : "s");
     for (int i = 0; i < count; i++) {
@@ -116,7 +108,7 @@ static int cuda_open(void **out, const beamg_setup *setup, char *device, char *w
     beam_gpu_error err = {.code = BEAM_GPU_OK};
     const int count = beam_gpu_devices(&err);
     if (count == 0) {
-        return no_device(why, size, &err);
+        return beamg_refuse(BEAMG_EXIT_ABSENT, why, size, "%s", err.text);
     }
     if (setup->device < 0 || setup->device >= count) {
         return beamg_refuse(BEAMG_EXIT_ABSENT, why, size, "no CUDA device %d: there %s %d",
