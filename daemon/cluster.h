@@ -171,6 +171,7 @@ struct beamd_cluster {
     uint64_t start_ns, end_ns, checked_ns; /* of active: first start, last ends; 0: none */
     uint64_t ticket;                       /* of active; tasks of an earlier one are too late */
     uint64_t relaxed_for;                  /* ticket for which measured times were relaxed */
+    uint64_t gpu_relaxed_for;              /* likewise a GPU's */
     uint64_t gpu_lost_for; /* ticket for which a GPU's batch was lost: the CPU's from there on */
     int open_at;           /* index in the core's list of clusters with work, -1: not there */
     int under_way;         /* tasks of any ticket, the spare one included */

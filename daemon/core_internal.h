@@ -197,8 +197,8 @@ beamd_effort beamd_core_choose(const beamd_core *self, const beamd_cluster *clus
 double beamd_core_expect_ns(const beamd_cluster *cluster, beamd_effort effort, double problems);
 void beamd_core_measured(beamd_cluster *cluster, beamd_effort effort, double each_ns);
 /* An effort whose own measure rules it out even with all the time of a request comes a little
- * nearer, so that some bad measurements do not rule it out for ever; where another was `chosen`. */
-void beamd_core_relax(const beamd_core *self, beamd_cluster *cluster, beamd_effort chosen);
+ * nearer, so that some bad measurements do not rule it out for ever. */
+void beamd_core_relax(const beamd_core *self, beamd_cluster *cluster);
 void beamd_core_relax_gpu(beamd_cluster *cluster);
 Beamd__Backend beamd_core_backend_of(beamd_effort effort);
 

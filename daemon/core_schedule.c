@@ -308,16 +308,16 @@ static bool submit_batch(beamd_core *self, beamd_batch *batch)
 /* Once a request: a step may look many times. */
 static void note_choice(const beamd_core *self, beamd_cluster *c, beamd_effort effort)
 {
-    if (c->relaxed_for != c->ticket) {
-        beamd_core_relax(self, c, effort);
+    if (effort != BEAMD_EFFORT_FULL && c->relaxed_for != c->ticket) {
+        beamd_core_relax(self, c);
         c->relaxed_for = c->ticket;
     }
 }
 
 enum { SLOWER_MOST = 8 };
 
-/* A GPU that takes much longer than the threads would (one that others use too, say) is left out;
- * by and by it is tried again. */
+/* A GPU that takes much longer than the threads would (one that others use too, say), or than there
+ * is time for a request, is left out; by and by it is tried again. */
 static bool worth_it(const beamd_core *self, beamd_cluster *c, double backlog)
 {
     const double gpu_ns = beamd_core_expect_ns(c, BEAMD_EFFORT_GPU, 1);
@@ -326,10 +326,13 @@ static bool worth_it(const beamd_core *self, beamd_cluster *c, double backlog)
     const double own_ns = problems_of(c, beamd_bands_count(&c->open)) *
                           (full_ns > alone_ns ? full_ns : alone_ns) / side_by_side(self, c);
     const double all_ns = backlog / (double)self->config->workers;
-    const bool worth = gpu_ns <= SLOWER_MOST * own_ns || gpu_ns <= SLOWER_MOST * all_ns;
-    if (!worth && c->relaxed_for != c->ticket) {
+    const uint64_t whole_ns =
+        beamd_core_less(beamd_core_stop_at_ns(self, c), c->active.received_ns);
+    const bool worth = gpu_ns <= (double)whole_ns &&
+                       (gpu_ns <= SLOWER_MOST * own_ns || gpu_ns <= SLOWER_MOST * all_ns);
+    if (!worth && c->gpu_relaxed_for != c->ticket) {
         beamd_core_relax_gpu(c);
-        c->relaxed_for = c->ticket;
+        c->gpu_relaxed_for = c->ticket;
     }
     return worth;
 }
@@ -349,7 +352,7 @@ static pick most_urgent(beamd_core *self, beamd_crew crew)
             choose(self, p.first, crew, time_of_each_ns(self, p.first, crew, p.left_ns), p.pressed);
         if (crew == BEAMD_CREW_SOLVE) {
             note_choice(self, p.first, p.effort);
-        } else if (p.effort == BEAMD_EFFORT_GPU && !worth_it(self, p.first, backlog)) {
+        } else if (!worth_it(self, p.first, backlog)) {
             p.effort = BEAMD_EFFORT_NONE;
         }
         if (p.effort != BEAMD_EFFORT_NONE) {

@@ -38,19 +38,17 @@ void beamd_core_measured(beamd_cluster *c, beamd_effort effort, double each_ns)
     t->mean_ns += weight * (each_ns - t->mean_ns);
 }
 
-void beamd_core_relax(const beamd_core *self, beamd_cluster *c, beamd_effort chosen)
+void beamd_core_relax(const beamd_core *self, beamd_cluster *c)
 {
     const uint64_t stop_ns = beamd_core_stop_at_ns(self, c);
     const double all_ns =
         stop_ns > c->active.received_ns ? (double)(stop_ns - c->active.received_ns) : 0;
     const double problems =
         beamd_bands_count(&c->active.bands) * (c->named_count > 0 ? c->named_count : 1);
-    /* with full effort nothing was left out, but that a GPU might have done it */
-    const beamd_effort first = chosen == BEAMD_EFFORT_FULL ? BEAMD_EFFORT_GPU : BEAMD_EFFORT_FULL;
-    for (int k = (int)first; k < BEAMD_EFFORTS; k++) {
+    for (int k = 0; k < BEAMD_EFFORT_GPU; k++) {
         /* as core_schedule.c asks for it: all problems at once, full effort also by pressure */
         const double threads = (double)self->config->workers;
-        const double each = problems > threads && k != BEAMD_EFFORT_GPU ? threads / problems : 1;
+        const double each = problems > threads ? threads / problems : 1;
         const double share = k == BEAMD_EFFORT_FULL ? 0.5 * each : each;
         const double most_ns = share * all_ns;
         if (beamd_core_expect_ns(c, (beamd_effort)k, 1) > most_ns) {

@@ -421,12 +421,11 @@ static void measured_times_choose_the_effort(void **state)
     assert_int_equal(beamd_core_choose(w->core, c, 10000, false), BEAMD_EFFORT_NONE);
     c->active.received_ns = w->now_ns;
     c->active.deadline_ns = w->now_ns + us(100000);
-    beamd_core_relax(w->core, c,
-                     BEAMD_EFFORT_CHECK); /* there would be time enough: it stays as it is */
+    beamd_core_relax(w->core, c); /* there would be time enough: it stays as it is */
     assert_true(beamd_core_expect_ns(c, BEAMD_EFFORT_CHECK, 1) == 20000);
     c->active.deadline_ns = w->now_ns + us(13); /* 10 us beside the margin */
     for (int k = 0; k < 22; k++) {
-        beamd_core_relax(w->core, c, BEAMD_EFFORT_CHECK);
+        beamd_core_relax(w->core, c);
     }
     assert_int_not_equal(beamd_core_choose(w->core, c, 10000, false), BEAMD_EFFORT_NONE);
     world_free(w);
