@@ -46,8 +46,10 @@ void beamd_core_relax(const beamd_core *self, beamd_cluster *c)
     const double problems =
         beamd_bands_count(&c->active.bands) * (c->named_count > 0 ? c->named_count : 1);
     for (int k = 0; k < BEAMD_EFFORT_GPU; k++) {
-        /* as core_schedule.c asks for it: all problems at once, full effort also by pressure */
-        const double threads = (double)self->config->workers;
+        /* as core_schedule.c asks for it: all problems at once, on as many threads as the cluster
+         * has tasks for; full effort also by pressure */
+        const long long workers = self->config->workers;
+        const double threads = (double)(c->tasks < workers ? c->tasks : workers);
         const double each = problems > threads ? threads / problems : 1;
         const double share = k == BEAMD_EFFORT_FULL ? 0.5 * each : each;
         const double most_ns = share * all_ns;

@@ -432,6 +432,34 @@ static void measured_times_choose_the_effort(void **state)
     test_scene_free(scene);
 }
 
+/* Two preferences of one task on two threads: each has half of the time, and by that measure what
+ * is ruled out is worn down. */
+static void what_one_task_has_to_do_is_worn_down_too(void **state)
+{
+    (void)state;
+    beam_scene *scene = test_golden_scene("paper_eps010");
+    world *w = warm_world(2, scene);
+    beamd_cluster *c = beamd_core_cluster_at(w->core, 0);
+    const beamd_cluster_limits limits = beamd_core_limits(w->core, c->bytes);
+    beam_wire_error err;
+    assert_int_equal(beamd_cluster_name_preference(c, "one", 0.2, &limits, &err), 0);
+    assert_int_equal(beamd_cluster_name_preference(c, "two", 0.8, &limits, &err), 0);
+    assert_int_equal(c->tasks, 1);
+    memset(c->service, 0, sizeof c->service);
+    c->active.received_ns = w->now_ns;
+    c->active.deadline_ns = w->now_ns + us(10000);
+    memset(&c->active.bands, 0, sizeof c->active.bands);
+    beamd_bands_add(&c->active.bands, 0);
+    const uint64_t all_ns = beamd_core_stop_at_ns(w->core, c) - w->now_ns;
+    c->service[BEAMD_EFFORT_NETWORK].mean_ns = 0.7 * (double)all_ns;
+    for (int k = 0; k < 10; k++) {
+        beamd_core_relax(w->core, c);
+    }
+    assert_true(beamd_core_expect_ns(c, BEAMD_EFFORT_NETWORK, 1) <= 0.5 * (double)all_ns);
+    world_free(w);
+    test_scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +478,7 @@ int main(void)
         cmocka_unit_test(named_preferences_are_answered_together),
         cmocka_unit_test(health_goes_and_comes_back),
         cmocka_unit_test(measured_times_choose_the_effort),
+        cmocka_unit_test(what_one_task_has_to_do_is_worn_down_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
