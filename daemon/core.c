@@ -52,7 +52,8 @@ beamd_core *beamd_core_create(const beamd_config *config, const beamd_actions *a
     self->started_ns = self->now_ns = now_ns;
     atomic_init(&self->abandon, false);
     char why[256];
-    if (!beamd_faults_parse(config->fault, &self->faults, why, sizeof why) || !take_memory(self)) {
+    if (!beamd_faults_parse(config->fault, &self->faults, why, sizeof why) || !take_memory(self) ||
+        !beamd_core_gpu_begin(self)) {
         beamd_core_destroy(&self);
     }
     return self;

@@ -98,6 +98,7 @@ typedef struct beamd_actions {
     bool (*gpu_submit)(void *arg, beamd_batch *batch, uint64_t lost_at_ns);
     void (*gpu_release)(void *arg, const beamd_gpu_slot *claim, bool distrust);
     void (*gpu_sizes)(void *arg, const beamd_gpu_sizes *sizes);
+    unsigned gpu_slots; /* of all devices: batches that are made at the start */
 } beamd_actions;
 
 typedef struct beamd_core beamd_core;

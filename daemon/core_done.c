@@ -209,7 +209,7 @@ void beamd_core_end_health(beamd_core *self, beamd_batch *batch, bool lost)
     }
 }
 
-static void batch_back(beamd_core *self, beamd_batch *batch)
+void beamd_core_batch_back(beamd_core *self, const beamd_batch *batch)
 {
     for (unsigned k = 0; k < self->away_count; k++) {
         if (self->away[k] == batch) {
@@ -224,7 +224,7 @@ void beamd_core_batch_done(beamd_core *self, beamd_batch *batch)
 {
     const bool lost = beamd_core_is_lost(batch);
     beamd_model_release(&batch->model);
-    batch_back(self, batch);
+    beamd_core_batch_back(self, batch);
     self->jobs[batch->crew]--;
     if (!lost) {
         beamd_metrics_count_batch(&self->metrics, batch->backend, batch->problems,
@@ -236,16 +236,14 @@ void beamd_core_batch_done(beamd_core *self, beamd_batch *batch)
         end_task(self, batch->task[k], batch);
     }
     batch->tasks = 0;
-    if (lost) { /* a new one took its place */
-        self->lost_count--;
+    self->lost_count -= lost;
+    if (batch->gpu) { /* also a lost one: there is one for every slot */
+        beamd_core_gpu_idle(self, batch);
+    } else if (lost) { /* a new one took its place */
         beamd_batch_free_rooms(batch);
-        free(batch->gpu);
         free(batch);
     } else if (batch == self->rescue_batch) {
         self->rescue_away = false;
-    } else if (batch->gpu) {
-        batch->gpu->phase = BEAMD_GPU_IDLE;
-        self->gpu_idle[self->gpu_idle_count++] = batch;
     } else {
         self->idle[self->idle_count++] = batch;
         if (batch->room_model != self->model_takes) {

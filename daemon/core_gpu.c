@@ -68,30 +68,26 @@ bool beamd_core_gpu_fits(const beamd_core *self, const beamd_cluster *c, uint64_
 
 /* --- Batches --- */
 
-static beamd_batch *new_batch(void)
+/* One for every slot: a batch whose thread hangs keeps its slot as well, so that is enough. */
+bool beamd_core_gpu_begin(beamd_core *self)
 {
-    beamd_batch *batch = beamd_core_new_batch();
-    if (batch) {
+    const unsigned slots = self->act.gpu_slots;
+    while (self->gpu_idle_count < slots && self->gpu_idle_count < BEAMD_GPU_BATCHES_MAX) {
+        beamd_batch *batch = beamd_core_new_batch();
+        if (!batch) {
+            return false;
+        }
+        self->gpu_idle[self->gpu_idle_count++] = batch;
         batch->gpu = calloc(1, sizeof *batch->gpu);
         if (!batch->gpu) {
-            free(batch);
-            batch = NULL;
+            return false;
         }
     }
-    return batch;
+    return true;
 }
 
-/* Made when they are first needed, and kept: as many as there are slots. */
 beamd_batch *beamd_core_gpu_take(beamd_core *self, const beam_dims *dims)
 {
-    unsigned in_use = 0;
-    for (unsigned k = 0; k < self->away_count; k++) {
-        in_use += self->away[k]->gpu != NULL;
-    }
-    if (self->gpu_idle_count == 0 && in_use < BEAMD_GPU_BATCHES_MAX) {
-        self->gpu_idle[0] = new_batch();
-        self->gpu_idle_count = self->gpu_idle[0] != NULL;
-    }
     if (self->gpu_idle_count == 0) {
         return NULL;
     }
@@ -105,7 +101,7 @@ beamd_batch *beamd_core_gpu_take(beamd_core *self, const beam_dims *dims)
     return batch;
 }
 
-static void put_back(beamd_core *self, beamd_batch *batch)
+void beamd_core_gpu_idle(beamd_core *self, beamd_batch *batch)
 {
     batch->gpu->phase = BEAMD_GPU_IDLE;
     batch->tasks = 0;
@@ -120,17 +116,7 @@ static void release(beamd_core *self, const beamd_batch *batch)
 void beamd_core_gpu_put(beamd_core *self, beamd_batch *batch)
 {
     release(self, batch);
-    put_back(self, batch);
-}
-
-static void drop_from_away(beamd_core *self, const beamd_batch *batch)
-{
-    for (unsigned k = 0; k < self->away_count; k++) {
-        if (self->away[k] == batch) {
-            self->away[k] = self->away[--self->away_count];
-            return;
-        }
-    }
+    beamd_core_gpu_idle(self, batch);
 }
 
 /* Back without answers, its slot given back already: the CPU's from here on. A batch that was to
@@ -141,7 +127,7 @@ static void give_to_cpu(beamd_core *self, beamd_batch *batch, bool failed)
         beamd_core_end_health(self, batch, true);
     }
     beamd_model_release(&batch->model);
-    drop_from_away(self, batch);
+    beamd_core_batch_back(self, batch);
     self->jobs[BEAMD_CREW_GPU]--;
     for (unsigned k = 0; k < batch->tasks; k++) {
         beamd_cluster *c = batch->task[k]->cluster;
@@ -150,7 +136,7 @@ static void give_to_cpu(beamd_core *self, beamd_batch *batch, bool failed)
         }
     }
     beamd_core_reopen(self, batch);
-    put_back(self, batch);
+    beamd_core_gpu_idle(self, batch);
 }
 
 /* --- The way --- */
@@ -273,8 +259,7 @@ void beamd_core_gpu_taken(beamd_core *self, beamd_batch *batch)
 {
     if (batch->gpu->distrusted) {
         self->metrics.gpu_distrusted++;
-        BEAMD_LOG(BEAMD_LOG_ERR, "event=gpu_distrusted device=%u why=\"%s\"",
-                  batch->gpu->claim.device,
+        BEAMD_LOG(BEAMD_LOG_ERR, "event=gpu_distrusted why=\"%s\"",
                   batch->gpu->code == BEAM_E_INVALID ? "no answer of its batch"
                                                      : "worse than the classical answer");
     }

@@ -162,8 +162,12 @@ void beamd_core_reopen(beamd_core *self, beamd_batch *batch);
 /* core_gpu.c: batches for GPUs, from the choice of sizes to what comes back. */
 /* Whether this GPU effort is possible for the cluster's request now. */
 bool beamd_core_gpu_fits(const beamd_core *self, const beamd_cluster *cluster, uint64_t left_ns);
+/* Makes their batches. False without memory. */
+bool beamd_core_gpu_begin(beamd_core *self);
 /* A batch with a slot of a worker that is ready for these sizes; NULL: none. */
 beamd_batch *beamd_core_gpu_take(beamd_core *self, const beam_dims *dims);
+/* Its slot is given back already. */
+void beamd_core_gpu_idle(beamd_core *self, beamd_batch *batch);
 /* One that found no work, or no thread. */
 void beamd_core_gpu_put(beamd_core *self, beamd_batch *batch);
 /* Answered batches that wait for a thread. */
@@ -178,6 +182,8 @@ void beamd_core_gpu_end(beamd_core *self);
 
 /* core_done.c: what threads bring back. */
 void beamd_core_batch_done(beamd_core *self, beamd_batch *batch);
+/* It is not under way any more. */
+void beamd_core_batch_back(beamd_core *self, const beamd_batch *batch);
 /* Every subband of the active request is solved. */
 bool beamd_core_all_done(const beamd_cluster *cluster);
 /* The batch ended, or its thread was given up. */

@@ -3,20 +3,26 @@
 
 #include "metrics_text.h"
 
-/* name{device="0" */
-static void open_sample(beamd_text *t, const char *name, unsigned device)
+/* The value of the label `device`. */
+static const char *device_word(const beamd_gpu_gauge *gpu, char out[16])
 {
-    char number[16];
-    snprintf(number, sizeof number, "%u", device);
-    beamd_text_put(t, name);
-    beamd_text_put(t, "{");
-    beamd_text_label(t, "device", number);
+    snprintf(out, 16, "%u", gpu->device);
+    return out;
 }
 
-static void put_reason(beamd_text *t, const char *name, unsigned device, const char *label,
-                       const char *word, uint64_t value)
+/* name{device="0" */
+static void open_sample(beamd_text *t, const char *name, const beamd_gpu_gauge *gpu)
 {
-    open_sample(t, name, device);
+    char number[16];
+    beamd_text_put(t, name);
+    beamd_text_put(t, "{");
+    beamd_text_label(t, "device", device_word(gpu, number));
+}
+
+static void put_reason(beamd_text *t, const char *name, const beamd_gpu_gauge *gpu,
+                       const char *label, const char *word, uint64_t value)
+{
+    open_sample(t, name, gpu);
     beamd_text_label(t, label, word);
     beamd_text_put(t, "} ");
     beamd_text_put_count(t, value);
@@ -29,8 +35,8 @@ static void put_states(const beamd_gauges *g, beamd_text *t)
     beamd_text_head(t, name, "gauge", "1 for the state that the GPU's worker is in, else 0.");
     for (unsigned k = 0; k < g->gpus; k++) {
         for (int s = 0; s < BEAMD_GPU_STATES; s++) {
-            put_reason(t, name, g->gpu[k].device, ",state",
-                       beamd_gpu_state_text((beamd_gpu_state)s), (int)g->gpu[k].state == s);
+            put_reason(t, name, &g->gpu[k], ",state", beamd_gpu_state_text((beamd_gpu_state)s),
+                       (int)g->gpu[k].state == s);
         }
     }
 }
@@ -52,9 +58,8 @@ static void put_seconds(const beamd_gauges *g, beamd_text *t)
         beamd_text_head(t, gauges[n].name, "gauge", gauges[n].help);
         for (unsigned k = 0; k < g->gpus; k++) {
             char number[16];
-            snprintf(number, sizeof number, "%u", g->gpu[k].device);
             const char *at = (const char *)&g->gpu[k] + gauges[n].offset;
-            beamd_text_number(t, gauges[n].name, "device", number,
+            beamd_text_number(t, gauges[n].name, "device", device_word(&g->gpu[k], number),
                               *(const double *)(const void *)at);
         }
     }
@@ -80,9 +85,8 @@ static void put_counts(const beamd_gauges *g, beamd_text *t)
         beamd_text_head(t, counters[n].name, "counter", counters[n].help);
         for (unsigned k = 0; k < g->gpus; k++) {
             char number[16];
-            snprintf(number, sizeof number, "%u", g->gpu[k].device);
             const char *at = (const char *)&g->gpu[k].counts + counters[n].offset;
-            beamd_text_count(t, counters[n].name, "device", number,
+            beamd_text_count(t, counters[n].name, "device", device_word(&g->gpu[k], number),
                              *(const uint64_t *)(const void *)at);
         }
     }
@@ -94,14 +98,14 @@ static void put_losses(const beamd_gauges *g, beamd_text *t)
     beamd_text_head(t, ended, "counter", "Workers that ended, by reason.");
     for (unsigned k = 0; k < g->gpus; k++) {
         for (int r = 0; r < BEAMD_GPU_LOSSES; r++) {
-            put_reason(t, ended, g->gpu[k].device, ",reason",
-                       beamd_gpu_loss_text((beamd_gpu_loss)r), g->gpu[k].counts.ended[r]);
+            put_reason(t, ended, &g->gpu[k], ",reason", beamd_gpu_loss_text((beamd_gpu_loss)r),
+                       g->gpu[k].counts.ended[r]);
         }
     }
     beamd_text_head(t, lost, "counter", "Batches that the CPU was given instead, by reason.");
     for (unsigned k = 0; k < g->gpus; k++) {
         for (int r = 0; r < BEAMD_GPU_LOSSES; r++) {
-            put_reason(t, lost, g->gpu[k].device, ",reason", beamd_gpu_loss_text((beamd_gpu_loss)r),
+            put_reason(t, lost, &g->gpu[k], ",reason", beamd_gpu_loss_text((beamd_gpu_loss)r),
                        g->gpu[k].counts.lost[r]);
         }
     }
@@ -113,8 +117,7 @@ static void put_gauge(const beamd_gauges *g, beamd_text *t)
     beamd_text_head(t, name, "gauge", "Batches that the worker has.");
     for (unsigned k = 0; k < g->gpus; k++) {
         char number[16];
-        snprintf(number, sizeof number, "%u", g->gpu[k].device);
-        beamd_text_count(t, name, "device", number, g->gpu[k].in_flight);
+        beamd_text_count(t, name, "device", device_word(&g->gpu[k], number), g->gpu[k].in_flight);
     }
 }
 

@@ -326,12 +326,12 @@ static void gpu_sizes(void *arg, const beamd_gpu_sizes *sizes)
     beamd_gpus *gpus = &self->gpus;
     const uint64_t now_ns = beamd_clock_ns();
     beamg_setup setup = {.rooms = sizes->rooms};
-    gpus->sizes = *sizes;
-    gpus->sizes.model = NULL;
-    gpus->told++;
     if (!sizes->model) {
         return; /* as long as there is none nothing is asked of a GPU */
     }
+    gpus->sizes = *sizes;
+    gpus->sizes.model = NULL;
+    gpus->told++;
     for (unsigned r = 0; r < sizes->rooms; r++) {
         const beam_dims *d = &sizes->room[r];
         setup.room[r] = (beamg_room){.dims = {d->stations, d->antennas, d->users, d->targets},
@@ -356,6 +356,7 @@ void beamd_gpus_act(beamd_service *self, beamd_actions *actions)
         actions->gpu_submit = gpu_submit;
         actions->gpu_release = gpu_release;
         actions->gpu_sizes = gpu_sizes;
+        actions->gpu_slots = self->gpus.count * (unsigned)self->config.gpu_slots;
     }
 }
 

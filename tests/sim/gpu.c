@@ -578,6 +578,7 @@ void sim_gpu_begin(sim *s, beamd_actions *actions)
     actions->gpu_submit = sim_gpu_submit;
     actions->gpu_release = sim_gpu_release;
     actions->gpu_sizes = sim_gpu_sizes_set;
+    actions->gpu_slots = p->devices * (unsigned)s->config.gpu_slots;
     for (unsigned k = 0; k < p->devices; k++) {
         s->gpu[k].alive_ns = s->now_ns + sim_ns(sim_exponential(s, 0.5));
         sim_at(s, s->gpu[k].alive_ns, SIM_GPU, k);

@@ -97,7 +97,8 @@ world *world_new_gpu(unsigned threads, unsigned slots)
                                    .gpu_claim = gpu_claim,
                                    .gpu_submit = gpu_submit,
                                    .gpu_release = gpu_release,
-                                   .gpu_sizes = gpu_sizes};
+                                   .gpu_sizes = gpu_sizes,
+                                   .gpu_slots = slots};
     world *w = world_make(threads, &actions);
     beam_error err;
     w->config.batch_max = BEAMD_BATCH_PROBLEMS;
