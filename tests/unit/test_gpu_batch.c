@@ -222,12 +222,71 @@ static void test_garbage(void **state)
     free_world(w);
 }
 
+/* Beams of a hundredth of their power, and a worker that calls the classical answers worse still.
+ */
+static void weaken(const world *w, const beamd_gpu_places *places)
+{
+    const size_t head = (sizeof(beamg_answer_head) + BEAMG_ALIGN - 1) / BEAMG_ALIGN * BEAMG_ALIGN;
+    beamg_result *result = (beamg_result *)(void *)(w->answer + head);
+    for (unsigned k = 0; k < places->problems; k++) {
+        const beamg_place *p = &places->place[k];
+        double *at = (double *)(void *)(w->answer + p->at);
+        const int rows = p->dims.users + p->dims.stations * p->sensing_max;
+        for (int i = 0; i < 2 * rows * p->dims.antennas; i++) {
+            at[i] *= 0.1;
+        }
+        result[k].classical_merit = 1e9;
+    }
+}
+
+/* Of every batch one problem is held against the classical answer computed here: a worker that
+ * falls behind it is not believed. */
+static void test_audit(void **state)
+{
+    (void)state;
+    for (int weak = 0; weak < 2; weak++) {
+        world *w = new_world("paper_eps010");
+        beamd_batch *batch = w->bench->batch;
+        beamd_gpu_flight *flight = test_memory(sizeof *flight);
+        memset(flight, 0, sizeof *flight);
+        flight->claim = (beamd_gpu_slot){.request = w->request,
+                                         .answer = w->answer,
+                                         .request_bytes = w->request_bytes,
+                                         .answer_bytes = w->answer_bytes};
+        flight->ticket = 7;
+        batch->gpu = flight;
+        batch->backend = BEAMD__BACKEND__BACKEND_GPU;
+        beamd_gpu_pack_run(&batch->job);
+        assert_int_equal(flight->code, BEAM_OK);
+        compute(w, flight->bytes);
+        if (weak) {
+            weaken(w, &flight->places);
+        }
+        beamd_gpu_take_run(&batch->job);
+        int behind = 0;
+        for (int k = 0; k < PROBLEMS; k++) {
+            const beamd_answer *a = answer_at(w->task, k / NAMES, k % NAMES);
+            assert_int_equal(a->code, BEAM_OK);
+            assert_true(a->present);
+            behind += a->below_classical;
+            assert_true(!a->below_classical || a->result.method == BEAM_METHOD_CLASSICAL);
+        }
+        assert_int_equal(behind, weak);
+        assert_int_equal(flight->distrusted, weak);
+        assert_int_equal(batch->failed, weak);
+        batch->gpu = NULL;
+        free(flight);
+        free_world(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_beams),
         cmocka_unit_test(test_what_is_asked),
         cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_audit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
